@@ -1,0 +1,64 @@
+//! The engine of ProxyMachine: a TCP proxy whose routing is somebody else's business.
+//!
+//! For each client connection the bytes received so far go to a [`Router`], which answers with a
+//! [`Verdict`]: wait for more, close, or connect to a [`Remote`]. Then the buffer is replayed to the
+//! backend and the two connections become one. There is one way through the engine:
+//!
+//! ```text
+//! accept -> decide -> dial -> relay -> close        server, session, dial, relay, session
+//!             |         |       |        |
+//!             Wait      retry   |        End: one reason, told to the Observer
+//!             Close             half-close, inactivity, backpressure
+//! ```
+//!
+//! Nothing here knows Ruby. The gem's extension implements [`Router`] by asking a Ruby block, the
+//! tests implement it with a closure:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use proxymachine_engine::{Config, Observer, Shutdown, Verdict, listener, server};
+//!
+//! struct Quiet;
+//! impl Observer for Quiet {}
+//!
+//! let router = |_: &_, data: bytes::Bytes| {
+//!     let verdict = match data.first() {
+//!         Some(b'a') => Verdict::connect("127.0.0.1:9001".parse().unwrap()),
+//!         _ => Verdict::Close(None),
+//!     };
+//!     std::future::ready(verdict)
+//! };
+//! let listeners = listener::bind("127.0.0.1", 5432)?;
+//! let shutdown = Arc::new(Shutdown::new());
+//! let engine = server::start(listeners, Config::default(), router, Quiet, Arc::clone(&shutdown))?;
+//! shutdown.drain(None);
+//! engine.join();
+//! # Ok::<(), proxymachine_engine::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod config;
+mod dial;
+pub mod error;
+pub mod listener;
+pub mod observer;
+pub mod relay;
+pub mod remote;
+pub mod router;
+mod scratch;
+pub mod server;
+mod session;
+pub mod shutdown;
+pub mod stats;
+pub mod verdict;
+
+pub use config::Config;
+pub use error::Error;
+pub use observer::{End, Observer};
+pub use remote::{InvalidRemote, Remote};
+pub use router::Router;
+pub use server::{Engine, Outcome};
+pub use shutdown::Shutdown;
+pub use stats::Stats;
+pub use verdict::{Route, Verdict};

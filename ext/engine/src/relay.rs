@@ -1,0 +1,271 @@
+//! Two connections become one: the two-way copy with half-close, backpressure and timeouts.
+//!
+//! While nothing moves, a relay owns no buffer: bytes are read into the thread's scratch buffer and
+//! written on from there, and only what the other side did not take is kept, which also stops the
+//! reading until it is taken. So memory is bounded by one chunk a direction whatever the peers do.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::scratch;
+
+/// How a relay ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server ended its side and the client has got all of it, or one side was reset, or the
+    /// time without traffic was over after the server had answered.
+    Finished,
+    /// The server closed without having sent a byte.
+    Unanswered,
+    /// The server sent no first byte in time.
+    Inactive {
+        /// Since the relay began.
+        elapsed: Duration,
+        /// The limit that it exceeded.
+        limit: Duration,
+    },
+    /// The client was reset before the server had answered.
+    Abandoned,
+}
+
+/// What a relay begins with.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// For the server, before anything that the client sends from now on.
+    pub to_server: Bytes,
+    /// For the client, before anything that the server sends.
+    pub to_client: Bytes,
+    /// How long neither a byte may come from the server nor one go to it.
+    pub inactivity_timeout: Option<Duration>,
+    /// The same once the client has ended its side.
+    pub half_closed_timeout: Option<Duration>,
+}
+
+/// Copies both ways until it is over. The second value tells whether the client had ended its side.
+///
+/// The server's end is the end: what it sent is delivered first. The client's end is passed on, and
+/// the server may still answer.
+pub async fn relay<C, S>(client: &mut C, server: &mut S, start: Start) -> (Outcome, bool)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut relay = Relay {
+        up: Flow::new(start.to_server),
+        down: Flow::new(start.to_client),
+        up_closed: false,
+        answered: false,
+        half_closed_timeout: start.half_closed_timeout,
+        clock: start.inactivity_timeout.map(Clock::start),
+    };
+    let outcome = poll_fn(|cx| relay.poll(cx, client, server)).await;
+    (outcome, relay.up.ended)
+}
+
+struct Relay {
+    up: Flow,
+    down: Flow,
+    /// Nothing more can go to the server: the client's end was passed on, or it was reset.
+    up_closed: bool,
+    answered: bool,
+    half_closed_timeout: Option<Duration>,
+    clock: Option<Box<Clock>>,
+}
+
+impl Relay {
+    fn poll<C, S>(&mut self, cx: &mut Context<'_>, client: &mut C, server: &mut S) -> Poll<Outcome>
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut moved = false;
+        if !self.up_closed {
+            match self.up.poll(cx, client, server, &mut moved) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => {
+                    // Whether the server hears of it or not: what it says comes down the other way.
+                    if ready!(Pin::new(&mut *server).poll_shutdown(cx)).is_ok() {
+                        self.half_closed();
+                    }
+                    self.up_closed = true;
+                }
+                Poll::Ready(Err(Broken::Source)) => return Poll::Ready(self.client_reset()),
+                // It may have answered before it closed.
+                Poll::Ready(Err(Broken::Sink)) => self.up_closed = true,
+            }
+        }
+        let down = self.down.poll(cx, server, client, &mut moved);
+        self.answered |= self.down.started;
+        match down {
+            Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(self.client_reset()),
+            Poll::Ready(_) if self.answered => return Poll::Ready(Outcome::Finished),
+            Poll::Ready(_) => return Poll::Ready(Outcome::Unanswered),
+            Poll::Pending => {}
+        }
+        self.poll_clock(cx, moved)
+    }
+
+    fn client_reset(&self) -> Outcome {
+        if self.answered { Outcome::Finished } else { Outcome::Abandoned }
+    }
+
+    fn half_closed(&mut self) {
+        let Some(timeout) = self.half_closed_timeout else { return };
+        match &mut self.clock {
+            Some(clock) => clock.limit = clock.limit.min(timeout),
+            None => self.clock = Some(Clock::start(timeout)),
+        }
+    }
+
+    fn poll_clock(&mut self, cx: &mut Context<'_>, moved: bool) -> Poll<Outcome> {
+        let Some(clock) = &mut self.clock else { return Poll::Pending };
+        ready!(clock.poll(cx, moved));
+        Poll::Ready(match self.answered {
+            true => Outcome::Finished,
+            false => Outcome::Inactive { elapsed: clock.started.elapsed(), limit: clock.limit },
+        })
+    }
+}
+
+/// One direction.
+struct Flow {
+    /// Read, or given at the start, and not yet written.
+    pending: Bytes,
+    /// Something was read.
+    started: bool,
+    /// The source has ended.
+    ended: bool,
+}
+
+/// Which side of a flow failed.
+#[derive(Debug)]
+enum Broken {
+    Source,
+    Sink,
+}
+
+/// Reads in one go before other connections get their turn.
+const TURN: usize = 8;
+
+impl Flow {
+    fn new(pending: Bytes) -> Self {
+        Self { pending, started: false, ended: false }
+    }
+
+    /// Ready when the source has ended and the sink has everything.
+    fn poll<A, B>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut A,
+        sink: &mut B,
+        moved: &mut bool,
+    ) -> Poll<Result<(), Broken>>
+    where
+        A: AsyncRead + Unpin,
+        B: AsyncWrite + Unpin,
+    {
+        for _ in 0..TURN {
+            while !self.pending.is_empty() {
+                let written = ready!(poll_write(cx, sink, &self.pending)).map_err(|_| Broken::Sink)?;
+                self.pending.advance(written);
+                *moved = true;
+            }
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_transfer(cx, source, sink))?;
+            *moved = true;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One read, and one write of what it brought.
+    fn poll_transfer<A, B>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut A,
+        sink: &mut B,
+    ) -> Poll<Result<(), Broken>>
+    where
+        A: AsyncRead + Unpin,
+        B: AsyncWrite + Unpin,
+    {
+        scratch::with(scratch::SIZE, |scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(source).poll_read(cx, &mut buffer)).map_err(|_| Broken::Source)?;
+            let data = buffer.filled();
+            if data.is_empty() {
+                self.ended = true;
+                return Poll::Ready(Ok(()));
+            }
+            self.started = true;
+            let written = match poll_write(cx, sink, data) {
+                Poll::Ready(written) => written.map_err(|_| Broken::Sink)?,
+                Poll::Pending => 0,
+            };
+            if written < data.len() {
+                self.pending = Bytes::copy_from_slice(&data[written..]);
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+fn poll_write<W>(cx: &mut Context<'_>, sink: &mut W, data: &[u8]) -> Poll<io::Result<usize>>
+where
+    W: AsyncWrite + Unpin,
+{
+    match ready!(Pin::new(sink).poll_write(cx, data))? {
+        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        written => Poll::Ready(Ok(written)),
+    }
+}
+
+/// Measures time without traffic. It is not re-armed for each byte: when it rings it looks how long
+/// the silence really was, and sleeps for the rest.
+struct Clock {
+    started: Instant,
+    last_traffic: Instant,
+    limit: Duration,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Clock {
+    fn start(limit: Duration) -> Box<Self> {
+        let now = Instant::now();
+        let alarm = Box::pin(sleep_until(after(now, limit)));
+        Box::new(Self { started: now, last_traffic: now, limit, alarm })
+    }
+
+    /// Ready when nothing has moved for `limit`.
+    fn poll(&mut self, cx: &mut Context<'_>, moved: bool) -> Poll<()> {
+        if moved {
+            self.last_traffic = Instant::now();
+        }
+        let due = after(self.last_traffic, self.limit);
+        if due < self.alarm.deadline() {
+            self.alarm.as_mut().reset(due); // The limit was lowered.
+        }
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(due);
+        }
+    }
+}
+
+/// `start + limit`, for limits as large as they come: a century is as good as never.
+fn after(start: Instant, limit: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    start + limit.min(CENTURY)
+}

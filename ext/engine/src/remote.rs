@@ -1,0 +1,143 @@
+//! Where a connection goes: `host:port`.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// A backend's address. Displays as it is logged: `host:port`, an IPv6 address in the form it was
+/// written.
+///
+/// ```
+/// use proxymachine_engine::Remote;
+/// let remote: Remote = "[::1]: 80 ".parse().unwrap();
+/// assert_eq!((remote.host(), remote.port()), ("::1", 80));
+/// assert_eq!(remote.to_string(), "[::1]:80");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// As written, with brackets if there were any: log lines and callbacks repeat it.
+    written: Box<str>,
+    port: u16,
+}
+
+/// Why a text is no [`Remote`]. Displays as the end of the sentence "invalid remote: …".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRemote {
+    /// There is no colon, or nothing after it.
+    #[error("it has no port")]
+    NoPort,
+    /// There is nothing before the last colon.
+    #[error("it has no host")]
+    NoHost,
+    /// The host is not what a resolver could be asked for.
+    #[error("its host is no name and no address")]
+    BadHost,
+    /// What follows the last colon is no number between 1 and 65535.
+    #[error("its port is not between 1 and 65535")]
+    BadPort,
+}
+
+impl Remote {
+    /// Name or address, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.written.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.written)
+    }
+
+    /// Port, 1 to 65535.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The socket address, if the host is an address literal and needs no resolver.
+    #[must_use]
+    pub fn literal(&self) -> Option<SocketAddr> {
+        let ip: IpAddr = self.host().parse().ok()?;
+        Some(SocketAddr::new(ip, self.port))
+    }
+}
+
+impl FromStr for Remote {
+    type Err = InvalidRemote;
+
+    /// Splits at the last colon, so that a bare IPv6 address works: `::1:80`.
+    fn from_str(text: &str) -> Result<Self, InvalidRemote> {
+        let (host, port) = text.rsplit_once(':').ok_or(InvalidRemote::NoPort)?;
+        let (host, port) = (host.trim(), port.trim());
+        if port.is_empty() {
+            return Err(InvalidRemote::NoPort);
+        }
+        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(InvalidRemote::BadPort);
+        }
+        let port = match port.parse() {
+            Ok(0) | Err(_) => return Err(InvalidRemote::BadPort),
+            Ok(port) => port,
+        };
+        let remote = Self { written: host.into(), port };
+        if remote.host().is_empty() {
+            return Err(InvalidRemote::NoHost);
+        }
+        if remote.host().bytes().any(|byte| byte.is_ascii_control() || byte.is_ascii_whitespace()) {
+            return Err(InvalidRemote::BadHost);
+        }
+        Ok(remote)
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.written, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<(String, u16), InvalidRemote> {
+        text.parse().map(|remote: Remote| (remote.host().to_owned(), remote.port()))
+    }
+
+    #[test]
+    fn splits_at_the_last_colon() {
+        assert_eq!(parse("10.0.0.1:80"), Ok(("10.0.0.1".into(), 80)));
+        assert_eq!(parse("name:65535"), Ok(("name".into(), 65535)));
+        assert_eq!(parse("[::1]:80"), Ok(("::1".into(), 80)));
+        assert_eq!(parse("::1:80"), Ok(("::1".into(), 80)));
+    }
+
+    #[test]
+    fn forgives_blanks_around_the_port() {
+        assert_eq!(parse("name: 80 "), Ok(("name".into(), 80)));
+        assert_eq!(parse("name :80\n"), Ok(("name".into(), 80)));
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        assert_eq!(parse(""), Err(InvalidRemote::NoPort));
+        assert_eq!(parse("name"), Err(InvalidRemote::NoPort));
+        assert_eq!(parse("name:"), Err(InvalidRemote::NoPort));
+        assert_eq!(parse(":80"), Err(InvalidRemote::NoHost));
+        assert_eq!(parse("[]:80"), Err(InvalidRemote::NoHost));
+        assert_eq!(parse("a b:80"), Err(InvalidRemote::BadHost));
+        assert_eq!(parse("a\0b:80"), Err(InvalidRemote::BadHost));
+        for port in ["0", "65536", "http", "+80", "-1", "8 0", "99999999999999999999"] {
+            assert_eq!(parse(&format!("name:{port}")), Err(InvalidRemote::BadPort), "{port}");
+        }
+    }
+
+    #[test]
+    fn displays_as_written_without_the_blanks() {
+        assert_eq!("::1: 80".parse::<Remote>().unwrap().to_string(), "::1:80");
+        assert_eq!("[::1]:080".parse::<Remote>().unwrap().to_string(), "[::1]:80");
+    }
+
+    #[test]
+    fn knows_address_literals() {
+        assert!("127.0.0.1:80".parse::<Remote>().unwrap().literal().is_some());
+        assert!("[::1]:80".parse::<Remote>().unwrap().literal().is_some());
+        assert!("localhost:80".parse::<Remote>().unwrap().literal().is_none());
+    }
+}

@@ -1,0 +1,232 @@
+//! The engine as a whole: threads, accepting, draining.
+
+use std::io;
+use std::net::{self, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+
+use crate::{Config, Error, Observer, Router, Shutdown, Stats, session};
+
+/// Pause after an accept that failed for want of something (descriptors, memory).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long joining waits for a name resolution that is still under way.
+const RESOLVER_PATIENCE: Duration = Duration::from_millis(100);
+
+/// What all connections share.
+pub(crate) struct Context<R, O> {
+    pub(crate) config: Config,
+    pub(crate) router: R,
+    pub(crate) observer: O,
+    pub(crate) shutdown: Arc<Shutdown>,
+    pub(crate) stats: Arc<Stats>,
+    /// Notified when the last connection has left a draining engine.
+    empty: Notify,
+    /// Connections that were cut off when a drain's time was over.
+    cut_off: AtomicU64,
+}
+
+/// Counts a connection for as long as it lives, however it ends.
+pub(crate) struct Admission<R: Router, O: Observer> {
+    context: Arc<Context<R, O>>,
+    ended: bool,
+}
+
+impl<R: Router, O: Observer> Admission<R, O> {
+    fn new(context: &Arc<Context<R, O>>) -> Self {
+        context.stats.opened();
+        Self { context: Arc::clone(context), ended: false }
+    }
+
+    /// Returns how many connections are left.
+    pub(crate) fn end(mut self) -> u64 {
+        self.ended = true;
+        self.leave()
+    }
+
+    fn leave(&self) -> u64 {
+        let left = self.context.stats.closed();
+        if left == 0 && self.context.shutdown.is_draining() {
+            self.context.empty.notify_waiters();
+        }
+        left
+    }
+}
+
+impl<R: Router, O: Observer> Drop for Admission<R, O> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.leave();
+        }
+    }
+}
+
+/// A running engine.
+pub struct Engine<R: Router, O: Observer> {
+    context: Arc<Context<R, O>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// How an engine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every connection ended by itself.
+    Drained,
+    /// The time was over for this many connections.
+    Forced(u64),
+}
+
+/// Starts the engine's threads on listeners that are bound already.
+///
+/// # Errors
+/// [`Error::Start`] when the system gives no thread or no epoll descriptor.
+pub fn start<R: Router, O: Observer>(
+    listeners: Vec<net::TcpListener>,
+    config: Config,
+    router: R,
+    observer: O,
+    shutdown: Arc<Shutdown>,
+) -> Result<Engine<R, O>, Error> {
+    let count = config.threads.max(1);
+    let context = Arc::new(Context {
+        config,
+        router,
+        observer,
+        shutdown,
+        stats: Arc::new(Stats::default()),
+        empty: Notify::new(),
+        cut_off: AtomicU64::new(0),
+    });
+    let mut engine = Engine { context, threads: Vec::with_capacity(count) };
+    for index in 0..count {
+        let context = Arc::clone(&engine.context);
+        let started = clone_all(&listeners).and_then(|listeners| {
+            let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+            thread::Builder::new()
+                .name(format!("proxymachine {index}"))
+                .spawn(move || run(runtime, listeners, &context))
+        });
+        match started {
+            Ok(thread) => engine.threads.push(thread),
+            Err(error) => {
+                engine.context.shutdown.abort();
+                engine.join();
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(engine)
+}
+
+fn clone_all(listeners: &[net::TcpListener]) -> io::Result<Vec<net::TcpListener>> {
+    listeners.iter().map(net::TcpListener::try_clone).collect()
+}
+
+impl<R: Router, O: Observer> Engine<R, O> {
+    /// Its counters.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.context.stats
+    }
+
+    /// Waits for the end of all threads, which only [`Shutdown`] brings.
+    pub fn join(self) -> Outcome {
+        for thread in self.threads {
+            // A thread that panicked has dropped its connections, which is all there is to do.
+            let _ = thread.join();
+        }
+        match self.context.cut_off.load(Ordering::Relaxed) {
+            0 => Outcome::Drained,
+            count => Outcome::Forced(count),
+        }
+    }
+}
+
+fn run<R: Router, O: Observer>(
+    runtime: Runtime,
+    listeners: Vec<net::TcpListener>,
+    context: &Arc<Context<R, O>>,
+) {
+    let _finish = Finish(context);
+    runtime.block_on(serve(listeners, context));
+    // Drops the connections that are left, which closes their sockets.
+    runtime.shutdown_timeout(RESOLVER_PATIENCE);
+}
+
+/// Tells of the thread's end even if it panics: somebody is waiting for it.
+struct Finish<'a, R: Router, O: Observer>(&'a Context<R, O>);
+
+impl<R: Router, O: Observer> Drop for Finish<'_, R, O> {
+    fn drop(&mut self) {
+        self.0.observer.thread_finished();
+    }
+}
+
+async fn serve<R: Router, O: Observer>(listeners: Vec<net::TcpListener>, context: &Arc<Context<R, O>>) {
+    for listener in listeners {
+        tokio::spawn(accept(listener, Arc::clone(context)));
+    }
+    context.shutdown.begun().await;
+    tokio::select! {
+        biased;
+        () = empty(context) => {}
+        () = context.shutdown.overdue() => {
+            context.cut_off.fetch_max(context.stats.current(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Resolves when no connection is left. Only asked when none can come any more.
+async fn empty<R: Router, O: Observer>(context: &Context<R, O>) {
+    loop {
+        let notified = context.empty.notified();
+        if context.stats.current() == 0 {
+            return;
+        }
+        notified.await;
+    }
+}
+
+async fn accept<R: Router, O: Observer>(listener: net::TcpListener, context: Arc<Context<R, O>>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return context.observer.accept_failed(&error),
+    };
+    let mut draining = std::pin::pin!(context.shutdown.begun());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = &mut draining => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((client, address)) => admit(client, address, &context),
+            Err(error) if is_aborted(&error) => {}
+            Err(error) => {
+                context.observer.accept_failed(&error);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit<R: Router, O: Observer>(client: TcpStream, address: SocketAddr, context: &Arc<Context<R, O>>) {
+    let admission = Admission::new(context);
+    context.observer.accepted(&address);
+    if cfg!(not(target_os = "linux")) {
+        let _ = client.set_nodelay(true); // Inherited from the listener on Linux.
+    }
+    tokio::spawn(session::run(Arc::clone(context), client, address, admission));
+}
+
+/// The trouble of one connection that left before it was accepted (accept(2), "Error handling").
+fn is_aborted(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied, WouldBlock};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied | WouldBlock)
+}

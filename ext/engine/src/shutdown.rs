@@ -1,0 +1,127 @@
+//! The way to the end: running, draining, perhaps with a deadline, over.
+
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// Ends an engine. Cheap to call from any thread, any number of times.
+#[derive(Debug)]
+pub struct Shutdown {
+    phase: watch::Sender<Phase>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Running,
+    Draining { since: Instant, deadline: Option<Instant> },
+}
+
+impl Shutdown {
+    /// Not ended yet. May be ended before the engine starts: then it ends at once.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { phase: watch::Sender::new(Phase::Running) }
+    }
+
+    /// Stops accepting at once and lets the open connections end by themselves, for as long as
+    /// `limit` if there is one. Called again, the earlier deadline holds.
+    pub fn drain(&self, limit: Option<Duration>) {
+        let now = Instant::now();
+        let new_deadline = limit.map(|limit| now + limit);
+        self.phase.send_modify(|phase| {
+            *phase = match *phase {
+                Phase::Running => Phase::Draining { since: now, deadline: new_deadline },
+                Phase::Draining { since, deadline } => {
+                    Phase::Draining { since, deadline: deadline.into_iter().chain(new_deadline).min() }
+                }
+            };
+        });
+    }
+
+    /// Ends everything now.
+    pub fn abort(&self) {
+        self.drain(Some(Duration::ZERO));
+    }
+
+    /// Whether a drain has begun.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        matches!(*self.phase.borrow(), Phase::Draining { .. })
+    }
+
+    /// Resolves when a drain has begun, with the time it did.
+    pub(crate) async fn begun(&self) -> Instant {
+        let mut phase = self.phase.subscribe();
+        loop {
+            if let Phase::Draining { since, .. } = *phase.borrow_and_update() {
+                return since;
+            }
+            if phase.changed().await.is_err() {
+                pending::<()>().await; // The sender lives in self.
+            }
+        }
+    }
+
+    /// Resolves when a drain's deadline has passed.
+    pub(crate) async fn overdue(&self) {
+        let mut phase = self.phase.subscribe();
+        loop {
+            let deadline = match *phase.borrow_and_update() {
+                Phase::Draining { deadline, .. } => deadline,
+                Phase::Running => None,
+            };
+            let due = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => return,
+                _ = phase.changed() => {}
+            }
+        }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_two_deadlines_holds() {
+        let shutdown = Shutdown::new();
+        let start = Instant::now();
+        shutdown.drain(None);
+        shutdown.drain(Some(Duration::from_secs(10)));
+        shutdown.drain(Some(Duration::from_secs(20)));
+        shutdown.overdue().await;
+        assert_eq!(start.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_without_a_limit_is_never_overdue() {
+        let shutdown = Shutdown::new();
+        shutdown.drain(None);
+        let hour = Duration::from_secs(3600);
+        assert!(tokio::time::timeout(hour, shutdown.overdue()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn begun_remembers_when_the_first_drain_began() {
+        let shutdown = Shutdown::new();
+        let start = Instant::now();
+        shutdown.drain(None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        shutdown.drain(None);
+        assert_eq!(shutdown.begun().await, start);
+    }
+}

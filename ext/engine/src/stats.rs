@@ -1,0 +1,42 @@
+//! Counters.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Connection counts since the start.
+#[derive(Debug, Default)]
+pub struct Stats {
+    current: AtomicU64,
+    max: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Stats {
+    /// Client connections that are open now.
+    #[must_use]
+    pub fn current(&self) -> u64 {
+        self.current.load(Relaxed)
+    }
+
+    /// The most that were open at once.
+    #[must_use]
+    pub fn max(&self) -> u64 {
+        self.max.load(Relaxed)
+    }
+
+    /// All that were ever accepted.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total.load(Relaxed)
+    }
+
+    pub(crate) fn opened(&self) {
+        self.total.fetch_add(1, Relaxed);
+        let current = self.current.fetch_add(1, Relaxed) + 1;
+        self.max.fetch_max(current, Relaxed);
+    }
+
+    /// Returns how many are left.
+    pub(crate) fn closed(&self) -> u64 {
+        self.current.fetch_sub(1, Relaxed) - 1
+    }
+}

@@ -1,0 +1,133 @@
+//! The Ruby class `ProxyMachine::Engine`: bind, run, drain.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use magnus::{Class, Error, Module, Object, RClass, Ruby, Symbol, Value, function, method};
+use proxymachine_engine::{Config, Outcome, Shutdown, Stats, listener, server};
+
+use crate::bridge::{BlockRouter, Bridge, Reporter};
+use crate::queue::{Event, Severity};
+use crate::{dispatch, error, gvl};
+
+/// Runs once. Everything but `run` may be called from any Ruby thread.
+#[magnus::wrap(class = "ProxyMachine::Engine", free_immediately)]
+struct Engine {
+    listeners: Mutex<Vec<TcpListener>>,
+    port: u16,
+    config: Config,
+    bridge: Arc<Bridge>,
+    shutdown: Arc<Shutdown>,
+    stats: OnceLock<Arc<Stats>>,
+    outcome: OnceLock<Outcome>,
+}
+
+impl Engine {
+    /// `Engine.listen(host, port)`: binds; connections queue from now on.
+    fn listen(ruby: &Ruby, host: String, port: u16) -> Result<Self, Error> {
+        let listeners = listener::bind(&host, port).map_err(|error| error::start(ruby, &error))?;
+        let bound = listeners.first().and_then(|listener| listener.local_addr().ok());
+        let config = Config::default();
+        Ok(Self {
+            listeners: Mutex::new(listeners),
+            port: bound.map_or(port, |address| address.port()),
+            bridge: Arc::new(Bridge::new(config.threads)),
+            config,
+            shutdown: Arc::new(Shutdown::new()),
+            stats: OnceLock::new(),
+            outcome: OnceLock::new(),
+        })
+    }
+
+    /// The port that it is bound to.
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `run(handler)`: serves until it is drained. Returns the outcome.
+    fn run(ruby: &Ruby, this: &Self, handler: Value) -> Result<Option<Symbol>, Error> {
+        let listeners = std::mem::take(&mut *this.listeners.lock().unwrap_or_else(PoisonError::into_inner));
+        if listeners.is_empty() {
+            return Err(error::new(ruby, "Error", "an engine runs only once"));
+        }
+        let generation = gvl::generation();
+        let router = BlockRouter(Arc::clone(&this.bridge));
+        let reporter = Reporter(Arc::clone(&this.bridge));
+        let shutdown = Arc::clone(&this.shutdown);
+        let engine = server::start(listeners, this.config.clone(), router, reporter, shutdown)
+            .map_err(|error| error::start(ruby, &error))?;
+        let _ = this.stats.set(Arc::clone(engine.stats()));
+
+        let served = dispatch::serve(ruby, &this.bridge, handler);
+        if gvl::generation() != generation {
+            // A forked child: there is nothing to stop, and no thread to join.
+            std::mem::forget(engine);
+            served?;
+            unreachable!("a fork ends dispatch::serve with an error");
+        }
+        if served.is_err() {
+            this.shutdown.abort();
+        }
+        // The threads need no GVL to finish, so it does no harm to hold it for these milliseconds.
+        let _ = this.outcome.set(engine.join());
+        if served.is_err() {
+            dispatch::flush(&this.bridge, handler);
+        }
+        served?;
+        Ok(Self::outcome(ruby, this))
+    }
+
+    /// How `run` ended: `:drained`, or `:forced` if connections were cut off.
+    fn outcome(ruby: &Ruby, this: &Self) -> Option<Symbol> {
+        this.outcome.get().map(|outcome| {
+            ruby.to_symbol(match outcome {
+                Outcome::Drained => "drained",
+                Outcome::Forced(_) => "forced",
+            })
+        })
+    }
+
+    /// `drain(signal, seconds)`: stops accepting; `seconds` (Float or nil) bounds the wait.
+    /// Safe in a trap: the log lines are written by the thread that runs.
+    fn drain(&self, signal: String, limit: Option<f64>) {
+        let info = |text: String| Event::Line { severity: Severity::Info, text };
+        let mut lines = vec![info(format!("Received {signal} signal. No longer accepting new connections."))];
+        if let Some(limit) = limit {
+            lines.push(info(format!("Maximum time to wait for connections is {limit} seconds.")));
+        }
+        let (current, ..) = self.stats();
+        lines.push(info(format!("Waiting for {current} connections to finish.")));
+        self.bridge.queue.send(lines);
+        self.bridge.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.shutdown.drain(limit.map(Duration::from_secs_f64));
+    }
+
+    /// Waits, on another thread than the one that runs, until all connections have ended.
+    fn await_end(&self) -> Result<(), Error> {
+        while !self.bridge.queue.is_finished() {
+            self.bridge.queue.finished.wait(None)?;
+        }
+        Ok(())
+    }
+
+    /// `[current, max, total]` connections.
+    fn stats(&self) -> (u64, u64, u64) {
+        self.stats.get().map_or((0, 0, 0), |stats| (stats.current(), stats.max(), stats.total()))
+    }
+}
+
+/// Defines the class.
+pub fn init(ruby: &Ruby) -> Result<(), Error> {
+    let proxymachine: RClass = ruby.class_object().const_get("ProxyMachine")?;
+    let class = proxymachine.define_class("Engine", ruby.class_object())?;
+    class.undef_default_alloc_func();
+    class.define_singleton_method("listen", function!(Engine::listen, 2))?;
+    class.define_method("port", method!(Engine::port, 0))?;
+    class.define_method("run", method!(Engine::run, 1))?;
+    class.define_method("drain", method!(Engine::drain, 2))?;
+    class.define_method("outcome", method!(Engine::outcome, 0))?;
+    class.define_method("await_end", method!(Engine::await_end, 0))?;
+    class.define_method("stats", method!(Engine::stats, 0))?;
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Waiting without the GVL, and everything else that is unsafe about threads and Ruby.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Once, OnceLock};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use magnus::Error;
+use magnus::rb_sys::protect;
+use rb_sys::{Qnil, rb_thread_call_without_gvl2, rb_thread_check_ints};
+
+/// A wake-up call for one Ruby thread that waits without the GVL.
+///
+/// Whoever waits looks at its own conditions before it waits again, so a needless call does no
+/// harm. That is why Ruby may use it to interrupt the wait: for a signal, `Thread#kill`, `at_exit`.
+#[derive(Default)]
+pub struct Signal {
+    raised: AtomicBool,
+    waiter: OnceLock<Thread>,
+}
+
+impl Signal {
+    /// Wakes the waiter, now or when it next waits. Lock-free, from any thread.
+    pub fn raise(&self) {
+        // SeqCst pairs with wait(): either it sees `raised`, or it has parked and is unparked.
+        self.raised.store(true, Ordering::SeqCst);
+        if let Some(waiter) = self.waiter.get() {
+            waiter.unpark();
+        }
+    }
+
+    /// Waits for a call, for at most `limit`. The GVL is free meanwhile.
+    ///
+    /// # Errors
+    /// What Ruby wants to happen in this thread instead: an exception that a trap or
+    /// `Thread#raise` raised, or the end of the thread.
+    pub fn wait(&self, limit: Option<Duration>) -> Result<(), Error> {
+        self.waiter.get_or_init(thread::current);
+        without_gvl(self, || {
+            if !self.raised.swap(false, Ordering::SeqCst) {
+                match limit {
+                    Some(limit) => thread::park_timeout(limit),
+                    None => thread::park(),
+                }
+                self.raised.store(false, Ordering::SeqCst);
+            }
+        });
+        check_interrupts()
+    }
+}
+
+/// Runs what Ruby has in mind for this thread: traps, `Thread#raise`, `Thread#kill`.
+///
+/// # Errors
+/// Their exceptions and jumps.
+pub fn check_interrupts() -> Result<(), Error> {
+    protect(|| {
+        // SAFETY: on a Ruby thread with the GVL; its exceptions and jumps end at protect().
+        unsafe { rb_thread_check_ints() };
+        Qnil.into()
+    })?;
+    Ok(())
+}
+
+/// Runs `work` without the GVL, which must touch no Ruby object. Returns `None`, with `work` not
+/// run, when Ruby wants this thread for something else first. A panic goes on in the caller.
+pub fn without_gvl<T>(signal: &Signal, work: impl FnOnce() -> T) -> Option<T> {
+    struct Call<F, T> {
+        work: Option<F>,
+        result: Option<Result<T, Box<dyn Any + Send>>>,
+    }
+
+    unsafe extern "C" fn call<F: FnOnce() -> T, T>(data: *mut c_void) -> *mut c_void {
+        // SAFETY: `data` is the `Call` below, which outlives this call and nobody else touches.
+        let call = unsafe { &mut *data.cast::<Call<F, T>>() };
+        if let Some(work) = call.work.take() {
+            // Nothing may unwind into Ruby's frames.
+            call.result = Some(catch_unwind(AssertUnwindSafe(work)));
+        }
+        ptr::null_mut()
+    }
+
+    unsafe extern "C" fn unblock(signal: *mut c_void) {
+        // SAFETY: `signal` is the caller's, which outlives the wait. raise() cannot panic.
+        unsafe { &*signal.cast::<Signal>() }.raise();
+    }
+
+    fn start<F: FnOnce() -> T, T>(signal: &Signal, call_data: &mut Call<F, T>) {
+        // SAFETY: on a Ruby thread with the GVL. Both functions fit their data. The variant "2"
+        // checks no interrupts that could jump over this frame.
+        unsafe {
+            rb_thread_call_without_gvl2(
+                Some(call::<F, T>),
+                ptr::from_mut(call_data).cast(),
+                Some(unblock),
+                ptr::from_ref(signal).cast_mut().cast(),
+            );
+        }
+    }
+
+    let mut call_data = Call { work: Some(work), result: None };
+    start(signal, &mut call_data);
+    match call_data.result? {
+        Ok(value) => Some(value),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// How often the process has been forked since the first call, seen from the child: a number that
+/// changes tells that the native threads are gone.
+pub fn generation() -> u64 {
+    static WATCH: Once = Once::new();
+
+    unsafe extern "C" fn forked() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    WATCH.call_once(|| {
+        // SAFETY: the handler only touches an atomic, which is safe in a forked child. It lives as
+        // long as the process, since Ruby never unloads an extension.
+        unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+    });
+    FORKS.load(Ordering::Relaxed)
+}

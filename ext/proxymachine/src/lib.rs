@@ -1,0 +1,17 @@
+//! The Ruby extension: a thin layer between Ruby and `proxymachine-engine`.
+//!
+//! The engine's threads never touch Ruby. What they want to ask or tell goes into a queue
+//! (`queue.rs`), the Ruby thread that called `run` empties it (`dispatch.rs`).
+
+mod bridge;
+mod dispatch;
+mod engine;
+mod error;
+mod gvl;
+mod queue;
+mod verdict;
+
+#[magnus::init]
+fn init(ruby: &magnus::Ruby) -> Result<(), magnus::Error> {
+    engine::init(ruby)
+}

@@ -1,0 +1,153 @@
+//! From the engine's threads to the Ruby thread, and back, in batches.
+//!
+//! What costs is waking a thread, not asking Ruby: so an engine thread collects what its connections
+//! have to say in one turn and sends it at the turn's end, and the answers to a batch come back
+//! together. A task at the end of the run queue is the end of a turn, in both directions.
+
+use std::cell::RefCell;
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use proxymachine_engine::Verdict;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::gvl::Signal;
+
+/// What an engine thread asks or tells.
+pub enum Event {
+    /// Where should this connection go?
+    Question { client: SocketAddr, data: Bytes, answer: oneshot::Sender<Verdict> },
+    /// A line for the log.
+    Line { severity: Severity, text: String },
+    /// Run a callback.
+    Failure { callback: Callback, remote: String, done: oneshot::Sender<()> },
+}
+
+/// Of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    Info,
+    Warn,
+    Error,
+}
+
+/// The config's `proxy_connect_error` and `proxy_inactivity_error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callback {
+    ConnectError,
+    InactivityError,
+}
+
+/// What one thread had to say in one turn.
+pub struct Batch {
+    pub events: Vec<Event>,
+    /// Where the answers go; none for a thread that expects none.
+    pub origin: Option<Handle>,
+}
+
+/// The events that wait for the Ruby thread.
+pub struct Queue {
+    batches: Mutex<Vec<Batch>>,
+    /// Raised for a batch, the end of the engine, or a title that needs to be renewed.
+    pub signal: Signal,
+    /// Raised once more when all threads have finished, for whoever waits for that alone.
+    pub finished: Signal,
+    threads: AtomicUsize,
+}
+
+thread_local! {
+    static OUTBOX: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Queue {
+    /// For `threads` engine threads.
+    pub fn new(threads: usize) -> Self {
+        Self {
+            batches: Mutex::default(),
+            signal: Signal::default(),
+            finished: Signal::default(),
+            threads: AtomicUsize::new(threads),
+        }
+    }
+
+    /// Sends `event` at the end of this turn. Only for engine threads.
+    pub fn post(self: &Arc<Self>, event: Event) {
+        let first = OUTBOX.with_borrow_mut(|outbox| {
+            outbox.push(event);
+            outbox.len() == 1
+        });
+        if first {
+            let queue = Arc::clone(self);
+            tokio::spawn(async move { queue.flush(Some(Handle::current())) });
+        }
+    }
+
+    /// Sends `events` now, from a thread that is not the engine's.
+    pub fn send(&self, events: Vec<Event>) {
+        self.push(Batch { events, origin: None });
+    }
+
+    fn flush(&self, origin: Option<Handle>) {
+        let events = OUTBOX.take();
+        if !events.is_empty() {
+            self.push(Batch { events, origin });
+        }
+    }
+
+    fn push(&self, batch: Batch) {
+        self.lock().push(batch);
+        self.signal.raise();
+    }
+
+    /// Takes all that is there.
+    pub fn take(&self) -> Vec<Batch> {
+        mem::take(&mut *self.lock())
+    }
+
+    /// An engine thread is done.
+    pub fn thread_finished(&self) {
+        self.flush(None);
+        if self.threads.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.signal.raise();
+            self.finished.raise();
+        }
+    }
+
+    /// Whether all engine threads are done.
+    pub fn is_finished(&self) -> bool {
+        self.threads.load(Ordering::Acquire) == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Batch>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answers to a batch, on their way back.
+#[derive(Default)]
+pub struct Answers {
+    verdicts: Vec<(oneshot::Sender<Verdict>, Verdict)>,
+}
+
+impl Answers {
+    pub fn push(&mut self, answer: oneshot::Sender<Verdict>, verdict: Verdict) {
+        self.verdicts.push((answer, verdict));
+    }
+
+    /// Delivers them all with one wake-up of the engine thread.
+    pub fn deliver(&mut self, origin: Option<&Handle>) {
+        let verdicts = mem::take(&mut self.verdicts);
+        if let (Some(origin), false) = (origin, verdicts.is_empty()) {
+            origin.spawn(async move {
+                for (answer, verdict) in verdicts {
+                    // A connection that has ended meanwhile wants no answer.
+                    let _ = answer.send(verdict);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,37 @@
+# frozen_string_literal: true
+
+class ProxyMachine
+  # A config is plain Ruby; loading it is all there is. What goes wrong is told with file and line.
+  module ConfigFile
+    # @param path [String] relative to the working directory
+    # @raise [ConfigError] naming the file and, where there is one, the line
+    def self.load(path)
+      full_path = File.expand_path(path)
+      check_readable(path, full_path)
+      Kernel.load(full_path)
+      raise ConfigError, "#{path} has no proxy block: add proxy { |data| ... }" unless ProxyMachine.router
+    rescue SyntaxError => e
+      raise ConfigError, e.message.lines.first.chomp
+    rescue StandardError, ScriptError, NoMemoryError, SystemStackError => e
+      raise if e.is_a?(Error)
+
+      raise ConfigError, "#{location(e, full_path) || path}: #{e.message.lines.first&.chomp} (#{e.class})"
+    end
+
+    def self.check_readable(path, full_path)
+      reason = if !File.exist?(full_path) then "no such file"
+               elsif File.directory?(full_path) then "it is a directory"
+               elsif !File.readable?(full_path) then "permission denied"
+               end
+      raise ConfigError, "cannot read config file #{path}: #{reason}" if reason
+    end
+
+    # "file:line" of the config's own line that led to the error.
+    def self.location(error, full_path)
+      line = error.backtrace&.find { |entry| entry.start_with?("#{full_path}:") }
+      line && line[/\A.*?:\d+/]
+    end
+
+    private_class_method :check_readable, :location
+  end
+end

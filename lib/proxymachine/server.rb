@@ -1,0 +1,66 @@
+# frozen_string_literal: true
+
+class ProxyMachine
+  # One run of the engine on the calling thread, from the bound socket to the last connection.
+  class Server
+    # Seconds that a block may go on after all connections have ended.
+    GRACE = 0.2
+    # How often it is then asked to stop before the process ends without it.
+    REQUESTS = 5
+    private_constant :GRACE, :REQUESTS
+
+    # @raise [StartError] if the address cannot be listened on
+    def initialize(host, port)
+      @engine = Engine.listen(host, port)
+      @lock = Mutex.new
+    end
+
+    # The port that is bound, also when port 0 was asked for.
+    def port
+      @engine.port
+    end
+
+    # @return [Array<Integer>] connections: current, most at once, total
+    def stats
+      @engine.stats
+    end
+
+    # Serves until a drain is over.
+    # @return [Symbol] +:drained+, or +:forced+ if connections had to be cut off
+    def run
+      @runner = Thread.current
+      @engine.run(Handler.new)
+    rescue Handler::Halt
+      @engine.outcome
+    ensure
+      come_home
+    end
+
+    # Stops accepting, and ends +run+ when all connections have ended or +limit+ seconds are over.
+    # May be called from a trap.
+    def drain(signal, limit)
+      @engine.drain(signal, limit)
+      @caller = Thread.new { call_home } unless @caller
+    end
+
+    private
+
+    # A block that sleeps or spins must not outlive the connections: once they have ended, the
+    # thread that runs is called home.
+    def call_home
+      @engine.await_end
+      REQUESTS.times do
+        sleep GRACE
+        @lock.synchronize { @runner ? @runner.raise(Handler::Halt) : return }
+      end
+      exit!(@engine.outcome == :forced ? 1 : 0)
+    end
+
+    # From here on nobody calls; what was called before arrives here and not in the caller's code.
+    def come_home
+      Thread.handle_interrupt(Handler::Halt => :never) { @lock.synchronize { @runner = nil } }
+    rescue Handler::Halt
+      nil
+    end
+  end
+end

@@ -1,0 +1,25 @@
+# frozen_string_literal: true
+
+class ProxyMachine
+  # QUIT, TERM and INT. A trap may neither log nor lock, so these only tell the engine.
+  module Signals
+    HANDLERS = { "QUIT" => :graceful_shutdown, "TERM" => :fast_shutdown, "INT" => :fast_shutdown }.freeze
+    private_constant :HANDLERS
+
+    # Installs the three traps; all other traps of the config stay. A forked child is not the
+    # server: there a signal does what it does to any other process.
+    def self.install
+      server = Process.pid
+      HANDLERS.each do |signal, shutdown|
+        trap(signal) do
+          if Process.pid == server
+            ProxyMachine.public_send(shutdown, signal)
+          else
+            trap(signal, "DEFAULT")
+            Process.kill(signal, Process.pid)
+          end
+        end
+      end
+    end
+  end
+end
