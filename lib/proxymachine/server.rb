@@ -40,7 +40,7 @@ class ProxyMachine
     # May be called from a trap.
     def drain(signal, limit)
       @engine.drain(signal, limit)
-      @caller = Thread.new { call_home } unless @caller
+      @call_home ||= Thread.new { call_home } # rubocop:disable Naming/MemoizedInstanceVariableName
     end
 
     private

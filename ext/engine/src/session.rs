@@ -1,15 +1,17 @@
 //! One client, from accept to close.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll, Waker};
+use std::task::{Context as Task, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncWriteExt, Interest};
+use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
 use tokio::time::{sleep_until, timeout};
 
 use crate::dial::dial;
@@ -64,16 +66,14 @@ async fn establish<R: Router, O: Observer>(
         Some(reply) => send_some(client, reply).map_err(|_| End::ClientLeftFirst)?,
         None => Bytes::new(),
     };
+    let mut to_server = route.data.take().unwrap_or(received);
     let dialed = tokio::select! {
         biased;
-        dialed = dial(&context.config, &context.observer, &route) => dialed,
+        dialed = dial(&context.config, &context.observer, &route, &mut to_server) => dialed,
         () = reset(client) => return Err(End::ClientLeftFirst),
     };
     match dialed {
-        Some(server) => {
-            let to_server = route.data.take().unwrap_or(received);
-            Ok(Joined { server, route, to_server, to_client })
-        }
+        Some(server) => Ok(Joined { server, route, to_server, to_client }),
         None if has_ended(client) => Err(End::ClientLeftFirst),
         None => Err(End::ConnectFailed { remote: route.remote }),
     }
@@ -83,19 +83,20 @@ async fn establish<R: Router, O: Observer>(
 /// beginning of a drain, the others are decided soon after it or not at all.
 async fn decide<R: Router, O: Observer>(
     context: &Context<R, O>,
-    client: &TcpStream,
+    client: &mut TcpStream,
     address: &SocketAddr,
 ) -> Result<(Verdict, Bytes), End> {
     let mut received = Bytes::new();
+    let (mut reader, writer) = client.split();
     tokio::select! {
         biased;
-        read = preread(client, &mut received, context.config.max_preread) => read?,
+        read = preread(&mut reader, &mut received, context.config.max_preread) => read?,
         _ = context.shutdown.begun() => return Err(End::Undecided),
     }
     let asking = async {
         loop {
             match context.router.route(address, received.clone()).await {
-                Verdict::Wait => preread(client, &mut received, context.config.max_preread).await?,
+                Verdict::Wait => preread(&mut reader, &mut received, context.config.max_preread).await?,
                 verdict => return Ok((verdict, received)),
             }
         }
@@ -108,29 +109,27 @@ async fn decide<R: Router, O: Observer>(
         biased;
         decided = asking => decided,
         () = drained => Err(End::Undecided),
-        () = reset(client) => Err(End::ClientLeft),
+        () = reset(writer.as_ref()) => Err(End::ClientLeft),
     }
 }
 
 /// Appends the client's next chunk to `received`.
-async fn preread(client: &TcpStream, received: &mut Bytes, limit: usize) -> Result<(), End> {
+async fn preread(client: &mut ReadHalf<'_>, received: &mut Bytes, limit: usize) -> Result<(), End> {
     let room = limit.saturating_sub(received.len());
     if room == 0 {
         return Err(End::PrereadFull { limit });
     }
-    loop {
-        let read = scratch::with(room.min(PREREAD_CHUNK), |scratch| {
-            let count = client.try_read(scratch)?;
-            append(received, &scratch[..count]);
-            Ok(count)
-        });
-        match read {
-            Ok(0) => return Err(End::ClientLeft),
-            Ok(_) => return Ok(()),
-            Err(error) if is_would_block(&error) => {}
-            Err(_) => return Err(End::ClientLeft),
-        }
-        client.readable().await.map_err(|_| End::ClientLeft)?;
+    let read = poll_fn(|cx| {
+        scratch::with(room.min(PREREAD_CHUNK), |scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *client).poll_read(cx, &mut buffer))?;
+            append(received, buffer.filled());
+            Poll::Ready(io::Result::Ok(buffer.filled().len()))
+        })
+    });
+    match read.await {
+        Ok(0) | Err(_) => Err(End::ClientLeft),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use magnus::Error;
 use magnus::rb_sys::protect;
-use rb_sys::{Qnil, rb_thread_call_without_gvl2, rb_thread_check_ints};
+use rb_sys::{Qnil, RB_NOGVL_INTR_FAIL, RB_NOGVL_UBF_ASYNC_SAFE, rb_nogvl, rb_thread_check_ints};
 
 /// A wake-up call for one Ruby thread that waits without the GVL.
 ///
@@ -68,7 +68,7 @@ pub fn check_interrupts() -> Result<(), Error> {
 
 /// Runs `work` without the GVL, which must touch no Ruby object. Returns `None`, with `work` not
 /// run, when Ruby wants this thread for something else first. A panic goes on in the caller.
-pub fn without_gvl<T>(signal: &Signal, work: impl FnOnce() -> T) -> Option<T> {
+pub fn without_gvl<F: FnOnce() -> T, T>(signal: &Signal, work: F) -> Option<T> {
     struct Call<F, T> {
         work: Option<F>,
         result: Option<Result<T, Box<dyn Any + Send>>>,
@@ -89,21 +89,22 @@ pub fn without_gvl<T>(signal: &Signal, work: impl FnOnce() -> T) -> Option<T> {
         unsafe { &*signal.cast::<Signal>() }.raise();
     }
 
-    fn start<F: FnOnce() -> T, T>(signal: &Signal, call_data: &mut Call<F, T>) {
-        // SAFETY: on a Ruby thread with the GVL. Both functions fit their data. The variant "2"
-        // checks no interrupts that could jump over this frame.
-        unsafe {
-            rb_thread_call_without_gvl2(
-                Some(call::<F, T>),
-                ptr::from_mut(call_data).cast(),
-                Some(unblock),
-                ptr::from_ref(signal).cast_mut().cast(),
-            );
-        }
-    }
+    // INTR_FAIL: interrupts are not run in there, where they could jump over our frames.
+    // UBF_ASYNC_SAFE: unblock() may be called in a signal handler; otherwise Ruby 3.1 creates a thread
+    // for it, at each wait.
+    const FLAGS: u32 = RB_NOGVL_INTR_FAIL | RB_NOGVL_UBF_ASYNC_SAFE;
 
     let mut call_data = Call { work: Some(work), result: None };
-    start(signal, &mut call_data);
+    // SAFETY: on a Ruby thread with the GVL; both functions fit their data, which outlives the call.
+    unsafe {
+        rb_nogvl(
+            Some(call::<F, T>),
+            ptr::from_mut(&mut call_data).cast(),
+            Some(unblock),
+            ptr::from_ref(signal).cast_mut().cast(),
+            FLAGS as i32,
+        );
+    }
     match call_data.result? {
         Ok(value) => Some(value),
         Err(panic) => std::panic::resume_unwind(panic),

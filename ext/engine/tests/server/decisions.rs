@@ -1,0 +1,203 @@
+//! What the router is asked, and what its answers do.
+
+use bytes::Bytes;
+use proxymachine_engine::{End, Verdict};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn the_router_is_asked_again_with_everything_that_was_received() {
+    let (router, mut questions) = asking();
+    let proxy = Proxy::start(router);
+    let mut client = proxy.client_with("one ").await;
+    for (expected, next) in [("one ", "two "), ("one two ", "three"), ("one two three", "")] {
+        let question = questions.next().await;
+        assert_eq!(question.data, expected);
+        questions.assert_none();
+        match next {
+            "" => question.answer(Verdict::Close(None)),
+            next => {
+                question.answer(Verdict::Wait);
+                write(&mut client, next).await;
+            }
+        }
+    }
+    is_over(&mut client).await;
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn bytes_that_arrive_while_the_router_thinks_are_asked_about_after_it_said_wait() {
+    let (router, mut questions) = asking();
+    let proxy = Proxy::start(router);
+    let mut client = proxy.client_with("early").await;
+    let first = questions.next().await;
+    write(&mut client, " late").await;
+    first.answer(Verdict::Wait);
+    let second = questions.next().await;
+    assert_eq!(second.data, "early late");
+    second.answer(Verdict::Close(None));
+    is_over(&mut client).await;
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a_router_that_has_decided_is_not_asked_again() {
+    let backend = Backend::start();
+    let (router, mut questions) = asking();
+    let proxy = Proxy::start(router);
+    let mut client = proxy.client_with("decide").await;
+    questions.next().await.answer(Verdict::connect(backend.remote.clone()));
+    let mut server = backend.accept().await;
+    write(&mut client, " and more").await;
+    assert_eq!(read(&mut server, 15).await, b"decide and more");
+    write(&mut server, "answer").await;
+    assert_eq!(read(&mut client, 6).await, b"answer");
+    questions.assert_none();
+    drop((client, server));
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_received_is_replayed_once_and_what_follows_comes_after_it() {
+    let backend = Backend::start();
+    let (router, mut questions) = asking();
+    let proxy = Proxy::start(router);
+    let mut client = proxy.client_with("first ").await;
+    questions.next().await.answer(Verdict::Wait);
+    write(&mut client, "second ").await;
+    let question = questions.next().await;
+    write(&mut client, "third").await;
+    question.answer(Verdict::connect(backend.remote.clone()));
+    let mut server = backend.accept().await;
+    assert_eq!(read(&mut server, 18).await, b"first second third");
+    write(&mut server, "reply").await;
+    drop(server);
+    assert_eq!(read_to_end(&mut client).await, b"reply");
+    proxy.events.ended_as("Relayed").await;
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn data_is_sent_instead_of_what_was_received_but_not_of_what_follows() {
+    let backend = Backend::start();
+    for (data, expected) in [("other ", "other later"), ("", "later")] {
+        let (router, mut questions) = asking();
+        let proxy = Proxy::start(router);
+        let mut client = proxy.client_with("received").await;
+        let question = questions.next().await;
+        write(&mut client, "later").await;
+        question.answer(route(&backend.remote, |route| route.data = Some(data.into())));
+        let mut server = backend.accept().await;
+        assert_eq!(read(&mut server, expected.len()).await, expected.as_bytes());
+        write(&mut server, "reply").await;
+        drop(server);
+        assert_eq!(read_to_end(&mut client).await, b"reply");
+        proxy.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn the_reply_reaches_the_client_before_the_backend_is_connected() {
+    let (_socket, remote) = Backend::refusing();
+    let config = proxymachine_engine::Config { retry_delay: NEVER, ..config() };
+    let router = deciding(move |_| route(&remote, |route| route.reply = Some("granted".into())));
+    let proxy = Proxy::with(config, router);
+    let mut client = proxy.client_with("x").await;
+    assert_eq!(read(&mut client, 7).await, b"granted");
+    proxy.events.retrying(1).await;
+    reset(client);
+    proxy.events.ended_as("ClientLeftFirst").await;
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a_reply_too_large_for_the_socket_comes_whole_and_before_the_backends_greeting() {
+    const SIZE: usize = 8_000_000;
+    let backend = Backend::start();
+    let remote = backend.remote.clone();
+    let reply = Bytes::from(pattern(0..SIZE));
+    let proxy =
+        Proxy::start(deciding(move |_| route(&remote, |route| route.reply = Some(reply.clone()))));
+    let mut client = proxy.client_with("x").await;
+    let mut server = backend.accept().await;
+    write(&mut server, "greeting").await;
+    drop(server);
+    let received = read_to_end(&mut client).await;
+    assert_eq!(received.len(), SIZE + 8);
+    assert!(received[..SIZE] == pattern(0..SIZE));
+    assert_eq!(&received[SIZE..], b"greeting");
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn close_just_closes() {
+    for words in [None, Some(Bytes::new())] {
+        let proxy = Proxy::start(deciding(move |_| Verdict::Close(words.clone())));
+        let mut client = proxy.client_with("x").await;
+        assert_eq!(read_to_end(&mut client).await, b"");
+        proxy.events.ended_as("Refused").await;
+        proxy.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn last_words_arrive_before_the_close() {
+    let proxy = Proxy::start(deciding(|_| Verdict::Close(Some("go\0away\xff".into()))));
+    let mut client = proxy.client_with("x").await;
+    assert_eq!(read_to_end(&mut client).await, "go\0away\u{ff}".as_bytes());
+    proxy.events.ended_as("Refused").await;
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_nothing_and_leaves_is_not_asked_about() {
+    let (router, mut questions) = asking();
+    let proxy = Proxy::start(router);
+    drop(proxy.client().await);
+    proxy.events.ended_as("ClientLeft").await;
+    questions.assert_none();
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_while_the_router_waits_for_more_is_closed() {
+    let (router, mut questions) = asking();
+    let proxy = Proxy::start(router);
+    let mut client = proxy.client_with("not enough").await;
+    let question = questions.next().await;
+    tokio::io::AsyncWriteExt::shutdown(&mut client).await.unwrap();
+    question.answer(Verdict::Wait);
+    assert_eq!(read_to_end(&mut client).await, b"");
+    assert!(matches!(*proxy.events.end().await, End::ClientLeft));
+    questions.assert_none();
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn one_thinking_router_keeps_nobody_else_waiting() {
+    let backend = Backend::start();
+    let remote = backend.remote.clone();
+    let (slow, mut questions) = asking();
+    let router = move |client: &std::net::SocketAddr, data: Bytes| {
+        let slow = (data[0] == b'?').then(|| proxymachine_engine::Router::route(&slow, client, data));
+        let remote = remote.clone();
+        async move {
+            match slow {
+                Some(slow) => slow.await,
+                None => Verdict::connect(remote),
+            }
+        }
+    };
+    let proxy = Proxy::start(router);
+    let mut waiting = proxy.client_with("?").await;
+    let question = questions.next().await;
+    let mut client = proxy.client_with("!").await;
+    let mut server = backend.accept().await;
+    write(&mut server, "reply").await;
+    drop(server);
+    assert_eq!(read_to_end(&mut client).await, b"!reply"[1..]);
+    question.answer(Verdict::Close(None));
+    is_over(&mut waiting).await;
+    proxy.finish().await;
+}

@@ -1,0 +1,16 @@
+# frozen_string_literal: true
+
+require_relative "prerequisites"
+
+missing = Prerequisites.missing(:build)
+abort missing.map { |need| "proxymachine: #{need.sentence}" }.join("\n") unless missing.empty?
+
+require "mkmf"
+require "rb_sys/mkmf"
+
+create_rust_makefile("proxymachine/proxymachine") do |builder|
+  if builder.clean_after_install # that is, when RubyGems installs: build what was tested, leave nothing behind
+    builder.extra_cargo_args += ["--locked"]
+    builder.rubygems_clean_dirs += ["./target"]
+  end
+end

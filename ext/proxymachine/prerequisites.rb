@@ -1,0 +1,126 @@
+# frozen_string_literal: true
+
+require "open3"
+require "rbconfig"
+
+# What a machine must have, beside Ruby itself, before ProxyMachine can be built, demonstrated
+# and tested, and what the package is called on each system. extconf.rb and bin/setup ask here,
+# so that both give the same answer: one sentence for each thing that is missing.
+module Prerequisites
+  # The oldest Rust that builds the crates: rust-version in Cargo.toml.
+  RUST = "1.85"
+
+  # purpose:: :build, :demo or :test, whichever needs it first
+  # packages:: system or installer => what to ask it for
+  Need = Struct.new(:purpose, :name, :packages, :check) do
+    def missing?
+      !check.call
+    end
+
+    def debian_packages
+      packages.values_at(:debian, :debian13).compact
+    end
+
+    def sentence
+      cures = packages.map { |system, words| "#{SYSTEMS.fetch(system)} #{words}" }
+      "#{name} is missing. #{cures.join("; ")}"
+    end
+  end
+
+  SYSTEMS = {
+    debian: "Debian, Ubuntu: apt-get install",
+    debian13: "Debian 13 or newer: apt-get install",
+    fedora: "Fedora: dnf install",
+    arch: "Arch: pacman -S",
+    homebrew: "macOS: brew install",
+    xcode: "macOS: xcode-select",
+    gem: "any system: gem install",
+    rustup: "any system: rustup"
+  }.freeze
+
+  # Where libclang lives when its development package, which brings the headers that bindgen
+  # needs, is there. The bare run-time library has a version number in its file name.
+  LIBCLANG = %w[
+    /usr/lib/llvm*/lib /usr/lib/*-linux-gnu /usr/lib /usr/lib64 /usr/local/lib /usr/local/llvm*/lib
+    /opt/homebrew/opt/llvm/lib /usr/local/opt/llvm/lib /Library/Developer/CommandLineTools/usr/lib
+    /Applications/Xcode.app/Contents/Developer/Toolchains/XcodeDefault.xctoolchain/usr/lib
+  ].map { |dir| "#{dir}/libclang.{so,dylib}" }.freeze
+
+  class << self
+    # The needs for these purposes that the machine does not meet.
+    def missing(*purposes)
+      NEEDS.select { |need| purposes.include?(need.purpose) && need.missing? }
+    end
+
+    def gem?(name)
+      !Gem::Specification.find_all_by_name(name).empty?
+    end
+
+    def runs?(*command, **input)
+      _output, status = Open3.capture2e(*command, **input)
+      status.success?
+    rescue SystemCallError
+      false
+    end
+
+    def rust?
+      output, status = Open3.capture2e(ENV.fetch("CARGO", "cargo"), "--version")
+      status.success? && Gem::Version.new(output[/\d+\.\d+\.\d+/]) >= Gem::Version.new(RUST)
+    rescue SystemCallError
+      false
+    end
+
+    # Links a program: a compiler without its C library's files is no use.
+    def linker?
+      compiler = RbConfig::CONFIG.fetch("CC").split
+      runs?(*compiler, "-x", "c", "-", "-o", File::NULL, stdin_data: "int main(void) { return 0; }")
+    end
+
+    def libclang?
+      ENV.key?("LIBCLANG_PATH") || gem?("libclang") || !Dir.glob(LIBCLANG).empty?
+    end
+
+    # Rust downloads its crates over TLS; elsewhere the certificates are always there.
+    def certificates?
+      !File.exist?("/etc/debian_version") || File.exist?("/etc/ssl/certs/ca-certificates.crt")
+    end
+  end
+
+  NEEDS = [
+    [:build, "ruby.h (Ruby's headers)", { debian: "ruby-dev", fedora: "ruby-devel" },
+     -> { File.exist?(File.join(RbConfig::CONFIG.fetch("rubyhdrdir"), "ruby.h")) }],
+    [:build, "rb_sys (the gem that builds Rust extensions)", { debian13: "ruby-rb-sys", gem: "rb_sys" },
+     -> { gem?("rb_sys") }],
+    [:build, "cargo #{RUST} or newer (Rust)",
+     { debian13: "cargo", fedora: "cargo", arch: "rust", homebrew: "rust", rustup: "toolchain install stable" },
+     -> { rust? }],
+    [:build, "a working C compiler and linker",
+     { debian: "gcc libc6-dev", fedora: "gcc", arch: "gcc", xcode: "--install" }, -> { linker? }],
+    [:build, "make", { debian: "make", fedora: "make", arch: "make", xcode: "--install" },
+     -> { runs?(ENV.fetch("MAKE", "make"), "--version") }],
+    [:build, "libclang",
+     { debian: "libclang-dev", fedora: "clang-devel", arch: "clang", homebrew: "llvm" }, -> { libclang? }],
+    [:demo, "the set of root certificates", { debian: "ca-certificates" }, -> { certificates? }],
+    [:demo, "rake", { debian: "rake", fedora: "rubygem-rake", arch: "ruby-rake", gem: "rake" }, -> { gem?("rake") }],
+    [:demo, "rake-compiler", { debian: "rake-compiler", gem: "rake-compiler" }, -> { gem?("rake-compiler") }],
+    [:demo, "curl", { debian: "curl", fedora: "curl", arch: "curl", homebrew: "curl" },
+     -> { runs?("curl", "--version") }],
+    [:test, "git", { debian: "git", fedora: "git-daemon", arch: "git", homebrew: "git" },
+     -> { runs?("git", "--version") }],
+    [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],
+    [:test, "rubocop", { debian: "rubocop", gem: "rubocop" }, -> { gem?("rubocop") }],
+    [:test, "cargo fmt", { debian: "rustfmt", fedora: "rustfmt", rustup: "component add rustfmt" },
+     -> { runs?("cargo", "fmt", "--version") }],
+    [:test, "cargo clippy", { debian: "rust-clippy", fedora: "clippy", rustup: "component add clippy" },
+     -> { runs?("cargo", "clippy", "--version") }]
+  ].map { |row| Need.new(*row) }.freeze
+end
+
+# For bin/setup: `ruby prerequisites.rb build demo` prints a sentence for each missing thing and
+# fails if there is one; with --debian it prints the names of the Debian packages instead.
+if $PROGRAM_NAME == __FILE__
+  only_packages = ARGV.delete("--debian")
+  missing = Prerequisites.missing(*ARGV.map(&:to_sym))
+  puts(missing.map { |need| only_packages ? need.debian_packages : need.sentence })
+  exit missing.empty?
+end
