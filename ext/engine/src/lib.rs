@@ -50,6 +50,8 @@ mod scratch;
 pub mod server;
 mod session;
 pub mod shutdown;
+#[cfg(target_os = "linux")]
+mod splice;
 pub mod stats;
 pub mod verdict;
 

@@ -3,6 +3,7 @@
 //! While nothing moves, a relay owns no buffer: bytes are read into the thread's scratch buffer and
 //! written on from there, and only what the other side did not take is kept, which also stops the
 //! reading until it is taken. So memory is bounded by one chunk a direction whatever the peers do.
+//! A flow that proves bulky is not copied at all but spliced.
 
 use std::future::poll_fn;
 use std::io;
@@ -12,9 +13,12 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::scratch;
+#[cfg(target_os = "linux")]
+use crate::splice::{self, Pipe};
 
 /// How a relay ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,14 +52,30 @@ pub struct Start {
     pub half_closed_timeout: Option<Duration>,
 }
 
+/// What can be relayed: anything that reads and writes, sockets better than the rest.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// The socket, if it is one.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+impl Stream for TcpStream {
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl Stream for tokio::io::DuplexStream {}
+
 /// Copies both ways until it is over. The second value tells whether the client had ended its side.
 ///
 /// The server's end is the end: what it sent is delivered first. The client's end is passed on, and
 /// the server may still answer.
 pub async fn relay<C, S>(client: &mut C, server: &mut S, start: Start) -> (Outcome, bool)
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    S: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    S: Stream,
 {
     let mut relay = Relay {
         up: Flow::new(start.to_server),
@@ -82,8 +102,8 @@ struct Relay {
 impl Relay {
     fn poll<C, S>(&mut self, cx: &mut Context<'_>, client: &mut C, server: &mut S) -> Poll<Outcome>
     where
-        C: AsyncRead + AsyncWrite + Unpin,
-        S: AsyncRead + AsyncWrite + Unpin,
+        C: Stream,
+        S: Stream,
     {
         let mut moved = false;
         if !self.up_closed {
@@ -138,6 +158,10 @@ impl Relay {
 struct Flow {
     /// Read, or given at the start, and not yet written.
     pending: Bytes,
+    /// Bytes since the flow last paused.
+    streak: usize,
+    #[cfg(target_os = "linux")]
+    pipe: Option<Pipe>,
     /// Something was read.
     started: bool,
     /// The source has ended.
@@ -151,12 +175,25 @@ enum Broken {
     Sink,
 }
 
-/// Reads in one go before other connections get their turn.
-const TURN: usize = 8;
+/// Bytes in one go before other connections get their turn.
+const TURN: usize = 1024 * 1024;
+
+/// A read of less than this is a pause.
+const SMALL: usize = 16 * 1024;
+
+/// After so many bytes without a pause a flow is spliced.
+const BULK: usize = 512 * 1024;
 
 impl Flow {
     fn new(pending: Bytes) -> Self {
-        Self { pending, started: false, ended: false }
+        Self {
+            pending,
+            streak: 0,
+            #[cfg(target_os = "linux")]
+            pipe: None,
+            started: false,
+            ended: false,
+        }
     }
 
     /// Ready when the source has ended and the sink has everything.
@@ -168,10 +205,11 @@ impl Flow {
         moved: &mut bool,
     ) -> Poll<Result<(), Broken>>
     where
-        A: AsyncRead + Unpin,
-        B: AsyncWrite + Unpin,
+        A: Stream,
+        B: Stream,
     {
-        for _ in 0..TURN {
+        let mut turn = 0;
+        while turn < TURN {
             while !self.pending.is_empty() {
                 let written = ready!(poll_write(cx, sink, &self.pending)).map_err(|_| Broken::Sink)?;
                 self.pending.advance(written);
@@ -180,33 +218,38 @@ impl Flow {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
-            ready!(self.poll_transfer(cx, source, sink))?;
+            let count = match self.poll_splice(cx, source, sink, moved) {
+                Some(spliced) => ready!(spliced)?,
+                None => ready!(self.poll_copy(cx, source, sink))?,
+            };
             *moved = true;
+            self.started |= count > 0;
+            self.ended = count == 0;
+            self.streak = if count < SMALL { 0 } else { self.streak.saturating_add(count) };
+            turn += count;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// One read, and one write of what it brought.
-    fn poll_transfer<A, B>(
+    /// One read, and one write of what it brought. 0 is the source's end.
+    fn poll_copy<A, B>(
         &mut self,
         cx: &mut Context<'_>,
         source: &mut A,
         sink: &mut B,
-    ) -> Poll<Result<(), Broken>>
+    ) -> Poll<Result<usize, Broken>>
     where
-        A: AsyncRead + Unpin,
-        B: AsyncWrite + Unpin,
+        A: Stream,
+        B: Stream,
     {
         scratch::with(scratch::SIZE, |scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(source).poll_read(cx, &mut buffer)).map_err(|_| Broken::Source)?;
             let data = buffer.filled();
             if data.is_empty() {
-                self.ended = true;
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(0));
             }
-            self.started = true;
             let written = match poll_write(cx, sink, data) {
                 Poll::Ready(written) => written.map_err(|_| Broken::Sink)?,
                 Poll::Pending => 0,
@@ -214,9 +257,69 @@ impl Flow {
             if written < data.len() {
                 self.pending = Bytes::copy_from_slice(&data[written..]);
             }
-            Poll::Ready(Ok(()))
+            Poll::Ready(Ok(data.len()))
         })
     }
+
+    /// The same without copying, for a flow that is bulky; None for any other.
+    #[cfg(target_os = "linux")]
+    fn poll_splice<A: Stream, B: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &A,
+        sink: &B,
+        moved: &mut bool,
+    ) -> Option<Poll<Result<usize, Broken>>> {
+        let (source, sink) = (source.socket()?, sink.socket()?);
+        if self.streak < BULK && self.pipe.is_none() {
+            return None;
+        }
+        let mut pipe = self.pipe.take().or_else(Pipe::take)?;
+        if let Poll::Ready(Err(_)) = drain(&mut pipe, cx, sink, moved) {
+            return Some(Poll::Ready(Err(Broken::Sink)));
+        }
+        if pipe.held() > 0 {
+            self.pipe = Some(pipe);
+            return Some(Poll::Pending);
+        }
+        if self.streak < BULK {
+            return None; // A pause: the pipe goes back to the pool.
+        }
+        let count = match pipe.poll_fill(cx, source) {
+            Poll::Pending => return Some(Poll::Pending),
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(error)) if splice::is_unsupported(&error) => {
+                self.streak = 0;
+                return None;
+            }
+            Poll::Ready(Err(_)) => return Some(Poll::Ready(Err(Broken::Source))),
+        };
+        let drained = drain(&mut pipe, cx, sink, moved);
+        self.pipe = Some(pipe);
+        Some(match drained {
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Broken::Sink)),
+            _ => Poll::Ready(Ok(count)),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn poll_splice<A: Stream, B: Stream>(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &A,
+        _: &B,
+        _: &mut bool,
+    ) -> Option<Poll<Result<usize, Broken>>> {
+        None
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn drain(pipe: &mut Pipe, cx: &mut Context<'_>, sink: &TcpStream, moved: &mut bool) -> Poll<io::Result<()>> {
+    let before = pipe.held();
+    let drained = pipe.poll_drain(cx, sink);
+    *moved |= pipe.held() < before;
+    drained
 }
 
 fn poll_write<W>(cx: &mut Context<'_>, sink: &mut W, data: &[u8]) -> Poll<io::Result<usize>>
