@@ -1,8 +1,7 @@
 # frozen_string_literal: true
 
 class ProxyMachine
-  # What the engine calls on the thread that called +run+: the config's blocks, and the log. An
-  # exception that leaves one of these methods ends the server, so only those do that must.
+  # What the engine calls on the thread that called +run+: the config's blocks, and the log.
   class Handler
     # Raised in the thread that runs when the connections are gone and a block still has not
     # returned. No StandardError: a block's +rescue+ is not meant for it.
@@ -20,37 +19,36 @@ class ProxyMachine
       ProxyMachine.routing.call(data)
     end
 
-    # Logs every answer.
-    def answered(client, answer)
-      info "#{client} #{AnswerText.of(answer)}"
-    end
-
-    def invalid_answer(client, answer)
-      error "#{client} invalid answer #{AnswerText.of(answer)}: expected #{VALID}"
-    end
-
-    def invalid_remote(client, remote, reason)
-      error "#{client} invalid remote #{AnswerText.of(remote)}: #{reason}, expected \"host:port\""
-    end
-
-    # Logs what a block raised, or raises it again if it is meant for the whole server.
-    def raised(exception)
-      case exception
-      when *ENDING then raise exception
-      else error "#{exception.class} - #{first_line(exception)}"
-      end
-    end
-
     def connect_error(remote)
       ProxyMachine.connect_error_callback&.call(remote)
-    rescue Exception => e # rubocop:disable Lint/RescueException
-      raised(e)
     end
 
     def inactivity_error(remote)
       ProxyMachine.inactivity_error_callback&.call(remote)
-    rescue Exception => e # rubocop:disable Lint/RescueException
-      raised(e)
+    end
+
+    # @return [String] the line that logs what a block or callback raised
+    # @raise what is meant for the whole server
+    def raised(exception)
+      case exception
+      when *ENDING then raise exception
+      else "#{exception.class} - #{first_line(exception)}"
+      end
+    end
+
+    # @return [String] the line that logs an answer
+    def answered(client, answer)
+      "#{client} #{AnswerText.of(answer)}"
+    end
+
+    # @return [String] the line that says why an answer is none
+    def invalid_answer(client, answer)
+      "#{client} invalid answer #{AnswerText.of(answer)}: expected #{VALID}"
+    end
+
+    # @return [String] the line that says why a remote is none
+    def invalid_remote(client, remote, reason)
+      "#{client} invalid remote #{AnswerText.of(remote)}: #{reason}, expected \"host:port\""
     end
 
     # A logger only needs +info+, +warn+ and +error+; one that cannot tell its level wants all.
@@ -60,16 +58,32 @@ class ProxyMachine
       true
     end
 
+    # Whether LOGGER writes each line in Ruby's default format, so that the extension may do it.
+    def plain_log?
+      LOGGER.instance_of?(Logger) && LOGGER.info? && LOGGER.formatter.nil? && LOGGER.progname.nil? &&
+        LOGGER.datetime_format.nil? && LOGGER.singleton_methods.empty?
+    end
+
+    # Writes lines that are formatted already.
+    def write(lines)
+      guard { LOGGER << lines }
+    end
+
+    # @return [String] a second since the epoch as Logger writes it
+    def second(epoch)
+      Time.at(epoch).strftime("%Y-%m-%dT%H:%M:%S")
+    end
+
     def info(line)
-      log(:info, line)
+      guard { LOGGER.info(line) }
     end
 
     def warn(line)
-      log(:warn, line)
+      guard { LOGGER.warn(line) }
     end
 
     def error(line)
-      log(:error, line)
+      guard { LOGGER.error(line) }
     end
 
     def title
@@ -78,11 +92,13 @@ class ProxyMachine
 
     private
 
-    # Whatever LOGGER is now. A logger that fails (a full disk, a closed pipe) costs its line only.
-    def log(severity, line)
-      LOGGER.public_send(severity, line)
-    rescue Exception => e # rubocop:disable Lint/RescueException
-      raise if ENDING.any? { |ending| e.is_a?(ending) }
+    # A logger that fails (a full disk, a closed pipe) costs its line only.
+    def guard
+      yield
+    rescue *ENDING
+      raise
+    rescue Exception # rubocop:disable Lint/RescueException
+      nil
     end
 
     def first_line(exception)

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use proxymachine_engine::{End, Observer, Remote, Router, Verdict};
 use tokio::sync::oneshot;
 
-use crate::queue::{Callback, Event, Queue, Severity};
+use crate::log::{Line, Severity};
+use crate::queue::{Callback, Event, Queue};
 
 /// What the engine's threads and the Ruby thread both know.
 pub struct Bridge {
@@ -38,7 +39,7 @@ impl Bridge {
     }
 
     fn line(&self, severity: Severity, text: String) {
-        self.queue.post(Event::Line { severity, text });
+        self.queue.post(Event::Line(Line::new(severity, text)));
     }
 
     /// The Ruby thread renews the title, at most once a second.

@@ -11,7 +11,8 @@ use proxymachine_engine::Verdict;
 use crate::bridge::{Bridge, Peer};
 use crate::error;
 use crate::gvl::{check_interrupts, generation};
-use crate::queue::{Answers, Batch, Callback, Event, Severity};
+use crate::log::{Line, Log, Severity};
+use crate::queue::{Answers, Batch, Callback, Event};
 use crate::verdict::{Reader, Refusal};
 
 /// How often the process title may change.
@@ -20,146 +21,158 @@ const TITLE_PERIOD: Duration = Duration::from_secs(1);
 /// Answers wait at most this long for the rest of their batch.
 const DELIVERY_PERIOD: Duration = Duration::from_micros(500);
 
-/// Serves `bridge` until the engine has finished.
-///
-/// `handler` is a `ProxyMachine::Handler`: `route`, `answered`, `invalid_answer`, `invalid_remote`,
-/// `raised`, `callback`, `log`, `info?`, `title`.
-///
-/// # Errors
-/// What must end `run`: `exit`, a signal's exception, `Thread#kill`, a fork.
-pub fn serve(ruby: &Ruby, bridge: &Arc<Bridge>, handler: Value) -> Result<(), Error> {
-    let mut dispatcher = Dispatcher {
-        ruby,
-        bridge,
-        handler,
-        reader: Reader::new(ruby),
-        generation: generation(),
-        title_renewed: None,
-    };
-    loop {
-        let finished = bridge.queue.is_finished();
-        let batches = bridge.queue.take();
-        if batches.is_empty() {
-            if finished {
-                return Ok(());
-            }
-            let limit = dispatcher.renew_title()?;
-            bridge.queue.signal.wait(limit)?;
-            dispatcher.check_fork()?;
-            continue;
-        }
-        dispatcher.refresh_level()?;
-        for batch in batches {
-            dispatcher.answer(batch)?;
-        }
-        dispatcher.renew_title()?;
-        check_interrupts()?;
-    }
-}
-
-/// Logs what is still in the queue when `run` ends early.
-pub fn flush(bridge: &Bridge, handler: Value) {
-    for event in bridge.queue.take().into_iter().flat_map(|batch| batch.events) {
-        if let Event::Line { severity, text } = event {
-            let _ = log(handler, severity, text);
-        }
-    }
-}
-
-fn log(handler: Value, severity: Severity, text: String) -> Result<(), Error> {
-    let method = match severity {
-        Severity::Info => "info",
-        Severity::Warn => "warn",
-        Severity::Error => "error",
-    };
-    handler.funcall::<_, _, Value>(method, (text,))?;
-    Ok(())
-}
-
-struct Dispatcher<'a> {
+/// Serves a bridge on the Ruby thread.
+pub struct Dispatcher<'a> {
     ruby: &'a Ruby,
     bridge: &'a Arc<Bridge>,
+    /// A `ProxyMachine::Handler`.
     handler: Value,
     reader: Reader,
+    log: Log,
     generation: u64,
     title_renewed: Option<Instant>,
 }
 
-impl Dispatcher<'_> {
+impl<'a> Dispatcher<'a> {
+    pub fn new(ruby: &'a Ruby, bridge: &'a Arc<Bridge>, handler: Value) -> Self {
+        Self {
+            ruby,
+            bridge,
+            handler,
+            reader: Reader::new(ruby),
+            log: Log::new(),
+            generation: generation(),
+            title_renewed: None,
+        }
+    }
+
+    /// Serves until the engine has finished.
+    ///
+    /// # Errors
+    /// What must end `run`: `exit`, a signal's exception, `Thread#kill`, a fork.
+    pub fn serve(&mut self) -> Result<(), Error> {
+        loop {
+            let finished = self.bridge.queue.is_finished();
+            let batches = self.bridge.queue.take();
+            if batches.is_empty() {
+                if finished {
+                    return Ok(());
+                }
+                let limit = self.renew_title()?;
+                self.bridge.queue.signal.wait(limit)?;
+                self.check_fork()?;
+                continue;
+            }
+            self.follow_logger()?;
+            for batch in batches {
+                self.answer(batch)?;
+            }
+            self.renew_title()?;
+            check_interrupts()?;
+        }
+    }
+
+    /// Logs what is still in the queue when `run` ends early.
+    pub fn flush(&mut self) {
+        for event in self.bridge.queue.take().into_iter().flat_map(|batch| batch.events) {
+            if let Event::Line(line) = event {
+                self.log.push(line);
+            }
+        }
+        let _ = self.log.flush(self.ruby, self.handler);
+    }
+
+    /// What has happened is logged before the blocks are called, and what they answered after that:
+    /// so lines that a block logs itself stand where they belong, and each batch is written twice
+    /// at most.
     fn answer(&mut self, batch: Batch) -> Result<(), Error> {
+        let mut calls = Vec::with_capacity(batch.events.len());
+        for event in batch.events {
+            match event {
+                Event::Line(line) => self.log.push(line),
+                call => calls.push(call),
+            }
+        }
+        self.log.flush(self.ruby, self.handler)?;
+
         let origin = batch.origin.as_ref();
         let mut answers = Answers::default();
         let mut delivered = Instant::now();
-        for event in batch.events {
-            match event {
-                Event::Question { client, data, answer } => {
-                    if answer.is_closed() {
-                        continue; // The client has left.
-                    }
-                    let text = self.ruby.str_from_slice(&data);
-                    drop(data); // Lets the connection append its next chunk in place.
-                    let verdict = self.decide(Peer(&client), text.as_value())?;
-                    self.check_fork()?;
-                    answers.push(answer, verdict);
-                }
-                Event::Line { severity, text } => log(self.handler, severity, text)?,
-                Event::Failure { callback, remote, done } => {
-                    let name = match callback {
-                        Callback::ConnectError => "connect_error",
-                        Callback::InactivityError => "inactivity_error",
-                    };
-                    self.handler.funcall::<_, _, Value>(name, (remote,))?;
-                    self.check_fork()?;
-                    let _ = done.send(());
-                }
-            }
+        for call in calls {
+            self.call(call, &mut answers)?;
+            self.check_fork()?;
             // One slow block must not keep the answers of the others.
             if delivered.elapsed() > DELIVERY_PERIOD {
                 answers.deliver(origin);
                 delivered = Instant::now();
+                self.log.flush(self.ruby, self.handler)?;
                 self.renew_title()?;
             }
         }
         answers.deliver(origin);
+        self.log.flush(self.ruby, self.handler)
+    }
+
+    fn call(&mut self, call: Event, answers: &mut Answers) -> Result<(), Error> {
+        match call {
+            Event::Question { client, data, answer } => {
+                if answer.is_closed() {
+                    return Ok(()); // The client has left.
+                }
+                let text = self.ruby.str_from_slice(&data);
+                drop(data); // Lets the connection append its next chunk in place.
+                let verdict = self.decide(Peer(&client), text.as_value())?;
+                answers.push(answer, verdict);
+            }
+            Event::Failure { callback, remote, done } => {
+                let method = match callback {
+                    Callback::ConnectError => "connect_error",
+                    Callback::InactivityError => "inactivity_error",
+                };
+                if let Err(error) = self.handler.funcall::<_, _, Value>(method, (remote,)) {
+                    self.raised(error)?;
+                }
+                let _ = done.send(());
+            }
+            Event::Line(line) => self.log.push(line),
+        }
         Ok(())
     }
 
     /// Asks the block, and logs what it answered.
-    fn decide(&self, client: Peer<'_>, data: Value) -> Result<Verdict, Error> {
+    fn decide(&mut self, client: Peer<'_>, data: Value) -> Result<Verdict, Error> {
         let answer: Value = match self.handler.funcall("route", (data,)) {
             Ok(answer) => answer,
             Err(error) => return self.raised(error),
         };
         if self.bridge.info.load(Relaxed) {
-            self.handler.funcall::<_, _, Value>("answered", (client.to_string(), answer))?;
+            let text = self.handler.funcall("answered", (client.to_string(), answer))?;
+            self.log.push(Line::new(Severity::Info, text));
         }
-        match self.reader.read(answer) {
+        let complaint = match self.reader.read(answer) {
             Ok(verdict) => return Ok(verdict),
             Err(Refusal::Raised(error)) => return self.raised(error),
-            Err(Refusal::Invalid) => {
-                self.handler.funcall::<_, _, Value>("invalid_answer", (client.to_string(), answer))?
-            }
+            Err(Refusal::Invalid) => self.handler.funcall("invalid_answer", (client.to_string(), answer))?,
             Err(Refusal::Remote(remote, reason)) => {
-                let arguments = (client.to_string(), remote, reason);
-                self.handler.funcall::<_, _, Value>("invalid_remote", arguments)?
+                self.handler.funcall("invalid_remote", (client.to_string(), remote, reason))?
             }
         };
+        self.log.push(Line::new(Severity::Error, complaint));
         Ok(Verdict::Close(None))
     }
 
-    /// The handler logs the exception of a block, or raises it again if it must end the server.
-    fn raised(&self, error: Error) -> Result<Verdict, Error> {
-        match error.value() {
-            Some(exception) => {
-                self.handler.funcall::<_, _, Value>("raised", (exception,))?;
-                Ok(Verdict::Close(None))
-            }
-            None => Err(error), // Thread#kill, or a throw to somewhere outside of run.
-        }
+    /// Logs the exception of a block, unless it must end the server.
+    fn raised(&mut self, error: Error) -> Result<Verdict, Error> {
+        let Some(exception) = error.value() else {
+            return Err(error); // Thread#kill, or a throw to somewhere outside of run.
+        };
+        let text = self.handler.funcall("raised", (exception,))?;
+        self.log.push(Line::new(Severity::Error, text));
+        Ok(Verdict::Close(None))
     }
 
     /// Follows a LOGGER that was reassigned or whose level was changed.
-    fn refresh_level(&self) -> Result<(), Error> {
+    fn follow_logger(&self) -> Result<(), Error> {
         let info = self.handler.funcall("info?", ())?;
         self.bridge.info.store(info, Relaxed);
         Ok(())

@@ -8,8 +8,10 @@ use magnus::{Class, Error, Module, Object, RClass, Ruby, Symbol, Value, function
 use proxymachine_engine::{Config, Outcome, Shutdown, Stats, listener, server};
 
 use crate::bridge::{BlockRouter, Bridge, Reporter};
-use crate::queue::{Event, Severity};
-use crate::{dispatch, error, gvl};
+use crate::dispatch::Dispatcher;
+use crate::log::{Line, Severity};
+use crate::queue::Event;
+use crate::{error, gvl};
 
 /// Runs once. Everything but `run` may be called from any Ruby thread.
 #[magnus::wrap(class = "ProxyMachine::Engine", free_immediately)]
@@ -59,7 +61,8 @@ impl Engine {
             .map_err(|error| error::start(ruby, &error))?;
         let _ = this.stats.set(Arc::clone(engine.stats()));
 
-        let served = dispatch::serve(ruby, &this.bridge, handler);
+        let mut dispatcher = Dispatcher::new(ruby, &this.bridge, handler);
+        let served = dispatcher.serve();
         if gvl::generation() != generation {
             // A forked child: there is nothing to stop, and no thread to join.
             std::mem::forget(engine);
@@ -72,7 +75,7 @@ impl Engine {
         // The threads need no GVL to finish, so it does no harm to hold it for these milliseconds.
         let _ = this.outcome.set(engine.join());
         if served.is_err() {
-            dispatch::flush(&this.bridge, handler);
+            dispatcher.flush();
         }
         served?;
         Ok(Self::outcome(ruby, this))
@@ -91,7 +94,7 @@ impl Engine {
     /// `drain(signal, seconds)`: stops accepting; `seconds` (Float or nil) bounds the wait.
     /// Safe in a trap: the log lines are written by the thread that runs.
     fn drain(&self, signal: String, limit: Option<f64>) {
-        let info = |text: String| Event::Line { severity: Severity::Info, text };
+        let info = |text: String| Event::Line(Line::new(Severity::Info, text));
         let mut lines = vec![info(format!("Received {signal} signal. No longer accepting new connections."))];
         if let Some(limit) = limit {
             lines.push(info(format!("Maximum time to wait for connections is {limit} seconds.")));

@@ -8,6 +8,7 @@ mod dispatch;
 mod engine;
 mod error;
 mod gvl;
+mod log;
 mod queue;
 mod verdict;
 

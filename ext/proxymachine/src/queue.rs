@@ -16,23 +16,16 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::gvl::Signal;
+use crate::log::Line;
 
 /// What an engine thread asks or tells.
 pub enum Event {
     /// Where should this connection go?
     Question { client: SocketAddr, data: Bytes, answer: oneshot::Sender<Verdict> },
     /// A line for the log.
-    Line { severity: Severity, text: String },
+    Line(Line),
     /// Run a callback.
     Failure { callback: Callback, remote: String, done: oneshot::Sender<()> },
-}
-
-/// Of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    Info,
-    Warn,
-    Error,
 }
 
 /// The config's `proxy_connect_error` and `proxy_inactivity_error`.
