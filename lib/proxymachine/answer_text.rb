@@ -14,7 +14,9 @@ class ProxyMachine
     def self.of(answer)
       text = shorten(answer).inspect
       text.length > TOTAL ? "#{text[0, TOTAL]}..." : text
-    rescue StandardError, SystemStackError => e
+    rescue *Handler::ENDING
+      raise
+    rescue Exception => e # rubocop:disable Lint/RescueException
       "#<an object whose inspect raised #{e.class}>"
     end
 

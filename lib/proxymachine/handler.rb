@@ -12,7 +12,7 @@ class ProxyMachine
 
     VALID = '{:remote => "host:port"}, {:close => true}, {:close => "last words"}, {:noop => true}, ' \
             '"host:port", :close or :noop'
-    private_constant :ENDING, :VALID
+    private_constant :VALID
 
     # Asks the config's block.
     def route(data)
@@ -102,8 +102,10 @@ class ProxyMachine
     end
 
     def first_line(exception)
-      exception.message.to_s.lines.first.to_s.chomp
-    rescue StandardError
+      exception.message.to_s.scrub.lines.first.to_s.chomp
+    rescue *ENDING
+      raise
+    rescue Exception # rubocop:disable Lint/RescueException
       "(its message raised)"
     end
   end

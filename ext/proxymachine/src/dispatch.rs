@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use magnus::value::ReprValue;
-use magnus::{Error, Ruby, Value};
+use magnus::{ArgList, Error, RString, Ruby, Value};
 use proxymachine_engine::Verdict;
 
 use crate::bridge::{Bridge, Peer};
@@ -146,18 +146,17 @@ impl<'a> Dispatcher<'a> {
             Err(error) => return self.raised(error),
         };
         if self.bridge.info.load(Relaxed) {
-            let text = self.handler.funcall("answered", (client.to_string(), answer))?;
-            self.log.push(Line::new(Severity::Info, text));
+            self.log_text(Severity::Info, "answered", (client.to_string(), answer))?;
         }
-        let complaint = match self.reader.read(answer) {
+        let client = client.to_string();
+        match self.reader.read(answer) {
             Ok(verdict) => return Ok(verdict),
             Err(Refusal::Raised(error)) => return self.raised(error),
-            Err(Refusal::Invalid) => self.handler.funcall("invalid_answer", (client.to_string(), answer))?,
+            Err(Refusal::Invalid) => self.log_text(Severity::Error, "invalid_answer", (client, answer))?,
             Err(Refusal::Remote(remote, reason)) => {
-                self.handler.funcall("invalid_remote", (client.to_string(), remote, reason))?
+                self.log_text(Severity::Error, "invalid_remote", (client, remote, reason))?;
             }
-        };
-        self.log.push(Line::new(Severity::Error, complaint));
+        }
         Ok(Verdict::Close(None))
     }
 
@@ -166,9 +165,16 @@ impl<'a> Dispatcher<'a> {
         let Some(exception) = error.value() else {
             return Err(error); // Thread#kill, or a throw to somewhere outside of run.
         };
-        let text = self.handler.funcall("raised", (exception,))?;
-        self.log.push(Line::new(Severity::Error, text));
+        self.log_text(Severity::Error, "raised", (exception,))?;
         Ok(Verdict::Close(None))
+    }
+
+    /// Logs what the handler's `method` makes of something foreign.
+    fn log_text(&mut self, severity: Severity, method: &str, arguments: impl ArgList) -> Result<(), Error> {
+        let text: RString = self.handler.funcall(method, arguments)?;
+        let text = printable(&String::from_utf8_lossy(&text.to_bytes()));
+        self.log.push(Line::new(severity, text));
+        Ok(())
     }
 
     /// Follows a LOGGER that was reassigned or whose level was changed.
@@ -202,4 +208,10 @@ impl<'a> Dispatcher<'a> {
                        use fork { ... }, and Process.daemon before run";
         Err(error::new(self.ruby, "ForkError", message))
     }
+}
+
+/// Control characters escaped: a log line stays one line, and harmless to a terminal.
+fn printable(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    if text.chars().any(char::is_control) { text.chars().map(escape).collect() } else { text.to_owned() }
 }

@@ -11,7 +11,13 @@ use std::time::Duration;
 
 use magnus::Error;
 use magnus::rb_sys::protect;
-use rb_sys::{Qnil, RB_NOGVL_INTR_FAIL, RB_NOGVL_UBF_ASYNC_SAFE, rb_nogvl, rb_thread_check_ints};
+use rb_sys::{
+    Qnil, RB_NOGVL_INTR_FAIL, RB_NOGVL_UBF_ASYNC_SAFE, rb_nogvl, rb_thread_alone, rb_thread_check_ints,
+};
+
+/// Before 3.3, Ruby leaves hearing signals to one of its other threads if there are any, and forgets
+/// a thread that waits in native code when the last of them ends. So then it looks up now and again.
+const LOOK_UP: Duration = Duration::from_millis(100);
 
 /// A wake-up call for one Ruby thread that waits without the GVL.
 ///
@@ -40,6 +46,9 @@ impl Signal {
     /// `Thread#raise` raised, or the end of the thread.
     pub fn wait(&self, limit: Option<Duration>) -> Result<(), Error> {
         self.waiter.get_or_init(thread::current);
+        // SAFETY: on a Ruby thread with the GVL.
+        let alone = unsafe { rb_thread_alone() } != 0;
+        let limit = if alone { limit } else { Some(limit.map_or(LOOK_UP, |limit| limit.min(LOOK_UP))) };
         without_gvl(self, || {
             if !self.raised.swap(false, Ordering::SeqCst) {
                 match limit {
