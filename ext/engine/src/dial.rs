@@ -26,7 +26,7 @@ pub(crate) async fn dial(
             sleep(config.retry_delay).await;
         }
         observer.dialing(remote);
-        if let Ok(Ok(server)) = timeout(route.connect_timeout, connect(remote, first)).await {
+        if let Ok(server) = attempt(route, first).await {
             observer.connected(remote);
             return Some(server);
         }
@@ -34,15 +34,27 @@ pub(crate) async fn dial(
     None
 }
 
-/// Tries each address of `remote`, in the resolver's order. A literal never sees the resolver,
-/// which works on a thread of its own.
-async fn connect(remote: &Remote, first: &mut Bytes) -> io::Result<TcpStream> {
-    if let Some(address) = remote.literal() {
-        return connect_to(address, first).await;
+/// One attempt, within the time that the route gives it.
+async fn attempt(route: &Route, first: &mut Bytes) -> io::Result<TcpStream> {
+    // Boxed, since mostly nothing has to be waited for: see open().
+    match route.remote.literal() {
+        Some(address) => match open(address, first)? {
+            Opened::Connected(server) => Ok(server),
+            Opened::Connecting(server) => Box::pin(timeout(route.connect_timeout, connected(server))).await?,
+        },
+        None => Box::pin(timeout(route.connect_timeout, resolve_and_connect(&route.remote, first))).await?,
     }
+}
+
+/// Tries each address of `remote`, in the resolver's order. The resolver works on a thread of its own.
+async fn resolve_and_connect(remote: &Remote, first: &mut Bytes) -> io::Result<TcpStream> {
     let mut result = Err(io::ErrorKind::NotFound.into());
     for address in lookup_host((remote.host(), remote.port())).await? {
-        result = connect_to(address, first).await;
+        result = match open(address, first) {
+            Ok(Opened::Connected(server)) => Ok(server),
+            Ok(Opened::Connecting(server)) => connected(server).await,
+            Err(error) => Err(error),
+        };
         if result.is_ok() {
             break;
         }
@@ -50,24 +62,34 @@ async fn connect(remote: &Remote, first: &mut Bytes) -> io::Result<TcpStream> {
     result
 }
 
-/// The first write tells whether the connection stands. A near backend has accepted by the time
-/// that connect(2) returns, so mostly nothing has to be waited for, and no timer is set.
-async fn connect_to(address: SocketAddr, first: &mut Bytes) -> io::Result<TcpStream> {
+enum Opened {
+    Connected(TcpStream),
+    Connecting(TcpStream),
+}
+
+/// Connects, and sends what it can of `first`. The first write tells whether the connection stands: a
+/// near backend has accepted by the time that connect(2) returns, so mostly there is nothing to wait
+/// for, and no timer to set. A backend that has accepted and reset has been connected, too: the relay
+/// finds its end.
+fn open(address: SocketAddr, first: &mut Bytes) -> io::Result<Opened> {
     let server = begin(address)?;
     match (&server).write(first) {
         Ok(count) if count > 0 => {
             first.advance(count);
-            return TcpStream::from_std(server);
+            Ok(Opened::Connected(TcpStream::from_std(server)?))
         }
-        Ok(_) => {}
-        Err(error) if is_in_progress(&error) => {}
-        Err(error) => return Err(error),
+        Err(error) if was_reset(&error) => Ok(Opened::Connected(TcpStream::from_std(server)?)),
+        Err(error) if !is_in_progress(&error) => Err(error),
+        _ => Ok(Opened::Connecting(TcpStream::from_std(server)?)),
     }
-    let server = TcpStream::from_std(server)?;
+}
+
+/// Waits until the connection stands.
+async fn connected(server: TcpStream) -> io::Result<TcpStream> {
     server.writable().await?;
     match server.take_error()? {
-        Some(error) => Err(error),
-        None => Ok(server),
+        Some(error) if !was_reset(&error) => Err(error),
+        _ => Ok(server),
     }
 }
 
@@ -97,4 +119,9 @@ fn nonblocking(domain: Domain) -> io::Result<Socket> {
 fn is_in_progress(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EINPROGRESS)
         || matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
+}
+
+/// After it was connected: a connect that is refused says so, ECONNREFUSED.
+fn was_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }

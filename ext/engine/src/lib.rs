@@ -35,12 +35,13 @@
 //! engine.join();
 //! # Ok::<(), proxymachine_engine::Error>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // but in unsent.rs
 #![warn(missing_docs)]
 
 pub mod config;
 mod dial;
 pub mod error;
+mod farewell;
 pub mod listener;
 pub mod observer;
 pub mod relay;
@@ -53,6 +54,8 @@ pub mod shutdown;
 #[cfg(target_os = "linux")]
 mod splice;
 pub mod stats;
+pub mod stream;
+mod unsent;
 pub mod verdict;
 
 pub use config::Config;

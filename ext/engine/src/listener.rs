@@ -56,3 +56,46 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_0_takes_one_free_port() {
+        let listeners = bind("localhost", 0).unwrap();
+        assert_eq!(listeners.len(), 1);
+        assert_ne!(listeners[0].local_addr().unwrap().port(), 0);
+    }
+
+    #[test]
+    fn brackets_around_an_address_are_taken_off() {
+        match bind("[::1]", 0) {
+            Ok(listeners) => assert!(listeners[0].local_addr().unwrap().is_ipv6()),
+            // A machine without IPv6 has understood the address all the same.
+            Err(error) => assert!(matches!(error, Error::Bind { .. }), "{error}"),
+        }
+    }
+
+    #[test]
+    fn connections_are_queued_before_anybody_accepts() {
+        let listeners = bind("127.0.0.1", 0).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let clients: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        assert_eq!(clients.len(), 200);
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let taken = bind("127.0.0.1", 0).unwrap();
+        let port = taken[0].local_addr().unwrap().port();
+        let error = bind("127.0.0.1", port).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot listen on 127.0.0.1:{port}: Address already in use"));
+    }
+
+    #[test]
+    fn a_host_that_does_not_resolve_is_named() {
+        let error = bind("no-such-host.invalid", 80).unwrap_err();
+        assert!(error.to_string().starts_with("cannot resolve no-such-host.invalid: "), "{error}");
+    }
+}

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::Remote;
 
-/// Why a connection ended. Each connection ends once, with one of these.
+/// Why a connection ended. Each connection ends once, with one of these, unless it is cut off
+/// ([`Observer::cut_off`]).
 #[derive(Debug)]
 pub enum End {
     /// The client left, by FIN or RST, before it was decided where it goes.
@@ -44,6 +45,8 @@ pub enum End {
     ClientLeftFirst,
     /// Relayed to its end: by both sides' FIN, a reset, or a timeout after the first answer.
     Relayed,
+    /// A defect: the router or the engine panicked.
+    Failed,
 }
 
 /// Is told what happens to connections, on the engine's threads: it must not block them.
@@ -70,6 +73,10 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A connection's sockets are closed and it is no longer counted; `left` others are still open.
     fn closed(&self, _left: u64) {}
+
+    /// A connection was cut off instead, since a drain had no more time for it: it is closed and no
+    /// longer counted.
+    fn cut_off(&self, _client: &SocketAddr) {}
 
     /// A connection could not be accepted; accepting goes on after a pause.
     fn accept_failed(&self, _error: &io::Error) {}

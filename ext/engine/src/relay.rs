@@ -5,20 +5,22 @@
 //! reading until it is taken. So memory is bounded by one chunk a direction whatever the peers do.
 //! A flow that proves bulky is not copied at all but spliced.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+#[cfg(target_os = "linux")]
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+#[cfg(target_os = "linux")]
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::scratch;
 #[cfg(target_os = "linux")]
 use crate::splice::{self, Pipe};
+use crate::stream::Stream;
 
 /// How a relay ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,31 +54,15 @@ pub struct Start {
     pub half_closed_timeout: Option<Duration>,
 }
 
-/// What can be relayed: anything that reads and writes, sockets better than the rest.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {
-    /// The socket, if it is one.
-    fn socket(&self) -> Option<&TcpStream> {
-        None
-    }
-}
-
-impl Stream for TcpStream {
-    fn socket(&self) -> Option<&TcpStream> {
-        Some(self)
-    }
-}
-
-impl Stream for tokio::io::DuplexStream {}
-
 /// Copies both ways until it is over. The second value tells whether the client had ended its side.
 ///
 /// The server's end is the end: what it sent is delivered first. The client's end is passed on, and
 /// the server may still answer.
-pub async fn relay<C, S>(client: &mut C, server: &mut S, start: Start) -> (Outcome, bool)
-where
-    C: Stream,
-    S: Stream,
-{
+pub fn relay<C: Stream, S: Stream>(
+    client: &C,
+    server: &S,
+    start: Start,
+) -> impl Future<Output = (Outcome, bool)> {
     let mut relay = Relay {
         up: Flow::new(start.to_server),
         down: Flow::new(start.to_client),
@@ -84,12 +70,12 @@ where
         answered: false,
         half_closed_timeout: start.half_closed_timeout,
         clock: start.inactivity_timeout.map(Clock::start),
+        reset: None,
     };
-    let outcome = poll_fn(|cx| relay.poll(cx, client, server)).await;
-    (outcome, relay.up.ended)
+    poll_fn(move |cx| relay.poll(cx, client, server).map(|outcome| (outcome, relay.up.ended)))
 }
 
-struct Relay {
+struct Relay<'a> {
     up: Flow,
     down: Flow,
     /// Nothing more can go to the server: the client's end was passed on, or it was reset.
@@ -97,21 +83,24 @@ struct Relay {
     answered: bool,
     half_closed_timeout: Option<Duration>,
     clock: Option<Box<Clock>>,
+    /// Watches for the client's reset while nobody reads from it, which would tell.
+    reset: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
 }
 
-impl Relay {
-    fn poll<C, S>(&mut self, cx: &mut Context<'_>, client: &mut C, server: &mut S) -> Poll<Outcome>
-    where
-        C: Stream,
-        S: Stream,
-    {
+impl<'a> Relay<'a> {
+    fn poll<C: Stream, S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &'a C,
+        server: &S,
+    ) -> Poll<Outcome> {
         let mut moved = false;
         if !self.up_closed {
             match self.up.poll(cx, client, server, &mut moved) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => {
                     // Whether the server hears of it or not: what it says comes down the other way.
-                    if ready!(Pin::new(&mut *server).poll_shutdown(cx)).is_ok() {
+                    if server.shutdown().is_ok() {
                         self.half_closed();
                     }
                     self.up_closed = true;
@@ -129,7 +118,18 @@ impl Relay {
             Poll::Ready(_) => return Poll::Ready(Outcome::Unanswered),
             Poll::Pending => {}
         }
+        if self.poll_reset(cx, client).is_ready() {
+            return Poll::Ready(self.client_reset());
+        }
         self.poll_clock(cx, moved)
+    }
+
+    fn poll_reset<C: Stream>(&mut self, cx: &mut Context<'_>, client: &'a C) -> Poll<()> {
+        if !self.up_closed && self.up.is_reading() {
+            self.reset = None;
+            return Poll::Pending;
+        }
+        self.reset.get_or_insert_with(|| Box::pin(client.reset())).as_mut().poll(cx)
     }
 
     fn client_reset(&self) -> Outcome {
@@ -161,7 +161,7 @@ struct Flow {
     /// Bytes since the flow last paused.
     streak: usize,
     #[cfg(target_os = "linux")]
-    pipe: Option<Pipe>,
+    pipe: Option<Box<Pipe>>,
     /// Something was read.
     started: bool,
     /// The source has ended.
@@ -200,8 +200,8 @@ impl Flow {
     fn poll<A, B>(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut A,
-        sink: &mut B,
+        source: &A,
+        sink: &B,
         moved: &mut bool,
     ) -> Poll<Result<(), Broken>>
     where
@@ -211,7 +211,7 @@ impl Flow {
         let mut turn = 0;
         while turn < TURN {
             while !self.pending.is_empty() {
-                let written = ready!(poll_write(cx, sink, &self.pending)).map_err(|_| Broken::Sink)?;
+                let written = ready!(sink.poll_write(cx, &self.pending)).map_err(|_| Broken::Sink)?;
                 self.pending.advance(written);
                 *moved = true;
             }
@@ -233,32 +233,35 @@ impl Flow {
     }
 
     /// One read, and one write of what it brought. 0 is the source's end.
-    fn poll_copy<A, B>(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut A,
-        sink: &mut B,
-    ) -> Poll<Result<usize, Broken>>
+    fn poll_copy<A, B>(&mut self, cx: &mut Context<'_>, source: &A, sink: &B) -> Poll<Result<usize, Broken>>
     where
         A: Stream,
         B: Stream,
     {
         scratch::with(scratch::SIZE, |scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(source).poll_read(cx, &mut buffer)).map_err(|_| Broken::Source)?;
-            let data = buffer.filled();
+            let count = ready!(source.poll_read(cx, scratch)).map_err(|_| Broken::Source)?;
+            let data = &scratch[..count];
             if data.is_empty() {
                 return Poll::Ready(Ok(0));
             }
-            let written = match poll_write(cx, sink, data) {
+            let written = match sink.poll_write(cx, data) {
                 Poll::Ready(written) => written.map_err(|_| Broken::Sink)?,
                 Poll::Pending => 0,
             };
-            if written < data.len() {
+            if written < count {
                 self.pending = Bytes::copy_from_slice(&data[written..]);
             }
-            Poll::Ready(Ok(data.len()))
+            Poll::Ready(Ok(count))
         })
+    }
+
+    /// Whether the flow waits for its source, not for its sink.
+    fn is_reading(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0) {
+            return false;
+        }
+        self.pending.is_empty()
     }
 
     /// The same without copying, for a flow that is bulky; None for any other.
@@ -274,7 +277,7 @@ impl Flow {
         if self.streak < BULK && self.pipe.is_none() {
             return None;
         }
-        let mut pipe = self.pipe.take().or_else(Pipe::take)?;
+        let mut pipe = self.pipe.take().or_else(|| Pipe::take().map(Box::new))?;
         if let Poll::Ready(Err(_)) = drain(&mut pipe, cx, sink, moved) {
             return Some(Poll::Ready(Err(Broken::Sink)));
         }
@@ -320,16 +323,6 @@ fn drain(pipe: &mut Pipe, cx: &mut Context<'_>, sink: &TcpStream, moved: &mut bo
     let drained = pipe.poll_drain(cx, sink);
     *moved |= pipe.held() < before;
     drained
-}
-
-fn poll_write<W>(cx: &mut Context<'_>, sink: &mut W, data: &[u8]) -> Poll<io::Result<usize>>
-where
-    W: AsyncWrite + Unpin,
-{
-    match ready!(Pin::new(sink).poll_write(cx, data))? {
-        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        written => Poll::Ready(Ok(written)),
-    }
 }
 
 /// Measures time without traffic. It is not re-armed for each byte: when it rings it looks how long

@@ -13,3 +13,21 @@ thread_local! {
 pub(crate) fn with<T>(limit: usize, f: impl FnOnce(&mut [u8]) -> T) -> T {
     SCRATCH.with_borrow_mut(|scratch| f(&mut scratch[..limit.min(SIZE)]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_lent_than_there_is() {
+        assert_eq!(with(10, |scratch| scratch.len()), 10);
+        assert_eq!(with(usize::MAX, |scratch| scratch.len()), SIZE);
+    }
+
+    #[test]
+    fn it_is_lent_again_after_a_panic() {
+        let panicked = std::panic::catch_unwind(|| with(1, |_| panic!("as it should in this test")));
+        assert!(panicked.is_err());
+        assert_eq!(with(1, |scratch| scratch.len()), 1);
+    }
+}

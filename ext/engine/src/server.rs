@@ -35,13 +35,23 @@ pub(crate) struct Context<R, O> {
 /// Counts a connection for as long as it lives, however it ends.
 pub(crate) struct Admission<R: Router, O: Observer> {
     context: Arc<Context<R, O>>,
+    client: SocketAddr,
     ended: bool,
 }
 
 impl<R: Router, O: Observer> Admission<R, O> {
-    fn new(context: &Arc<Context<R, O>>) -> Self {
+    fn new(context: &Arc<Context<R, O>>, client: SocketAddr) -> Self {
         context.stats.opened();
-        Self { context: Arc::clone(context), ended: false }
+        context.observer.accepted(&client);
+        Self { context: Arc::clone(context), client, ended: false }
+    }
+
+    pub(crate) fn context(&self) -> &Arc<Context<R, O>> {
+        &self.context
+    }
+
+    pub(crate) fn client(&self) -> &SocketAddr {
+        &self.client
     }
 
     /// Returns how many connections are left.
@@ -63,6 +73,7 @@ impl<R: Router, O: Observer> Drop for Admission<R, O> {
     fn drop(&mut self) {
         if !self.ended {
             self.leave();
+            self.context.observer.cut_off(&self.client);
         }
     }
 }
@@ -217,16 +228,31 @@ async fn accept<R: Router, O: Observer>(listener: net::TcpListener, context: Arc
 }
 
 fn admit<R: Router, O: Observer>(client: TcpStream, address: SocketAddr, context: &Arc<Context<R, O>>) {
-    let admission = Admission::new(context);
-    context.observer.accepted(&address);
+    let admission = Admission::new(context, address);
     if cfg!(not(target_os = "linux")) {
         let _ = client.set_nodelay(true); // Inherited from the listener on Linux.
     }
-    tokio::spawn(session::run(Arc::clone(context), client, address, admission));
+    tokio::spawn(session::run(client, admission));
 }
 
 /// The trouble of one connection that left before it was accepted (accept(2), "Error handling").
 fn is_aborted(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied, WouldBlock};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied | WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_left_early_is_no_reason_to_pause_and_a_lack_of_descriptors_is() {
+        let failed = |errno| is_aborted(&io::Error::from_raw_os_error(errno));
+        for errno in [libc::ECONNABORTED, libc::ECONNRESET, libc::EINTR, libc::EPERM, libc::EAGAIN] {
+            assert!(failed(errno), "{errno}");
+        }
+        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            assert!(!failed(errno), "{errno}");
+        }
+    }
 }

@@ -3,61 +3,81 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll, Waker, ready};
-use std::time::Duration;
+use std::task::{Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 use crate::dial::dial;
+use crate::farewell::{farewell, linger};
 use crate::relay::{self, Outcome, relay};
 use crate::server::{Admission, Context};
-use crate::{End, Observer, Route, Router, Verdict, scratch};
+use crate::stream::{Stream, has_ended, is_would_block};
+use crate::{End, Observer, Remote, Router, Verdict, scratch};
 
-/// Undecided connections are many and their bytes few.
+/// The least that is read at once before the decision: undecided connections are many and their
+/// bytes few.
 const PREREAD_CHUNK: usize = 16 * 1024;
 
 /// What the relay needs, once everything is decided and connected.
 struct Joined {
     server: TcpStream,
-    route: Box<Route>,
-    to_server: Bytes,
-    to_client: Bytes,
+    remote: Remote,
+    start: relay::Start,
 }
 
 /// Serves one client to its end.
-pub(crate) async fn run<R: Router, O: Observer>(
-    context: Arc<Context<R, O>>,
-    mut client: TcpStream,
-    address: SocketAddr,
+///
+/// What waits is small: the two long steps are boxed, so that a relaying connection does not carry
+/// the room that deciding and dialing took. (An `async fn` would hold its arguments twice.)
+#[expect(clippy::manual_async_fn)]
+pub(crate) fn run<R: Router, O: Observer>(
+    client: TcpStream,
     admission: Admission<R, O>,
-) {
-    // Boxed, so that a relaying connection does not carry the room that deciding and dialing took.
-    let end = match Box::pin(establish(&context, &mut client, &address)).await {
-        Ok(joined) => relay_to_end(&context, &mut client, joined).await,
-        Err(end) => end,
-    };
-    context.observer.ended(&address, end).await;
-    drop(client);
-    let left = admission.end();
-    context.observer.closed(left);
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let context = Arc::clone(admission.context());
+        let end = match guarded(Box::pin(establish(&context, &client, admission.client()))).await {
+            Ok(Ok(joined)) => match guarded(Box::pin(relay_to_end(&context, &client, joined))).await {
+                Ok(end) => end,
+                Err(Panicked) => End::Failed,
+            },
+            Ok(Err(end)) => end,
+            Err(Panicked) => End::Failed,
+        };
+        context.observer.ended(admission.client(), end).await;
+        drop(client);
+        let left = admission.end();
+        context.observer.closed(left);
+    }
+}
+
+struct Panicked;
+
+/// A panic, which would be a defect, ends its own connection like any other reason.
+async fn guarded<F: Future + Unpin>(mut step: F) -> Result<F::Output, Panicked> {
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut step).poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
 }
 
 async fn establish<R: Router, O: Observer>(
     context: &Context<R, O>,
-    client: &mut TcpStream,
+    client: &TcpStream,
     address: &SocketAddr,
-) -> Result<Joined, End> {
+) -> Result<Box<Joined>, End> {
     let (verdict, received) = decide(context, client, address).await?;
     let mut route = match verdict {
         Verdict::Connect(route) => route,
         Verdict::Close(words) => {
-            farewell(client, words.unwrap_or_default(), context.config.linger).await;
+            Box::pin(farewell(client, words.unwrap_or_default(), context.config.linger)).await;
             return Err(End::Refused);
         }
         Verdict::Wait => unreachable!("decide() waits"),
@@ -70,10 +90,18 @@ async fn establish<R: Router, O: Observer>(
     let dialed = tokio::select! {
         biased;
         dialed = dial(&context.config, &context.observer, &route, &mut to_server) => dialed,
-        () = reset(client) => return Err(End::ClientLeftFirst),
+        () = client.reset() => return Err(End::ClientLeftFirst),
     };
     match dialed {
-        Some(server) => Ok(Joined { server, route, to_server, to_client }),
+        Some(server) => {
+            let start = relay::Start {
+                to_server,
+                to_client,
+                inactivity_timeout: route.inactivity_timeout,
+                half_closed_timeout: Some(context.config.half_closed_timeout),
+            };
+            Ok(Box::new(Joined { server, remote: route.remote, start }))
+        }
         None if has_ended(client) => Err(End::ClientLeftFirst),
         None => Err(End::ConnectFailed { remote: route.remote }),
     }
@@ -83,48 +111,48 @@ async fn establish<R: Router, O: Observer>(
 /// beginning of a drain, the others are decided soon after it or not at all.
 async fn decide<R: Router, O: Observer>(
     context: &Context<R, O>,
-    client: &mut TcpStream,
+    client: &TcpStream,
     address: &SocketAddr,
 ) -> Result<(Verdict, Bytes), End> {
     let mut received = Bytes::new();
-    let (mut reader, writer) = client.split();
     tokio::select! {
         biased;
-        read = preread(&mut reader, &mut received, context.config.max_preread) => read?,
+        read = preread(client, &mut received, context.config.max_preread) => read?,
         _ = context.shutdown.begun() => return Err(End::Undecided),
     }
     let asking = async {
         loop {
             match context.router.route(address, received.clone()).await {
-                Verdict::Wait => preread(&mut reader, &mut received, context.config.max_preread).await?,
+                Verdict::Wait => preread(client, &mut received, context.config.max_preread).await?,
                 verdict => return Ok((verdict, received)),
             }
         }
     };
     let drained = async {
         let since = context.shutdown.begun().await;
-        sleep_until(since + context.config.undecided_drain).await;
+        Box::pin(sleep_until(since + context.config.undecided_drain)).await;
     };
     tokio::select! {
         biased;
         decided = asking => decided,
         () = drained => Err(End::Undecided),
-        () = reset(writer.as_ref()) => Err(End::ClientLeft),
+        () = client.reset() => Err(End::ClientLeft),
     }
 }
 
 /// Appends the client's next chunk to `received`.
-async fn preread(client: &mut ReadHalf<'_>, received: &mut Bytes, limit: usize) -> Result<(), End> {
+async fn preread(client: &TcpStream, received: &mut Bytes, limit: usize) -> Result<(), End> {
     let room = limit.saturating_sub(received.len());
     if room == 0 {
         return Err(End::PrereadFull { limit });
     }
+    // Growing with what is there, so that a block that waits for much is not asked for each bit of it.
+    let chunk = room.min(received.len().max(PREREAD_CHUNK));
     let read = poll_fn(|cx| {
-        scratch::with(room.min(PREREAD_CHUNK), |scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut *client).poll_read(cx, &mut buffer))?;
-            append(received, buffer.filled());
-            Poll::Ready(io::Result::Ok(buffer.filled().len()))
+        scratch::with(chunk, |scratch| {
+            let count = ready!(client.poll_read(cx, scratch))?;
+            append(received, &scratch[..count]);
+            Poll::Ready(io::Result::Ok(count))
         })
     });
     match read.await {
@@ -149,27 +177,22 @@ fn append(received: &mut Bytes, chunk: &[u8]) {
 
 async fn relay_to_end<R: Router, O: Observer>(
     context: &Context<R, O>,
-    client: &mut TcpStream,
-    joined: Joined,
+    client: &TcpStream,
+    joined: Box<Joined>,
 ) -> End {
-    let Joined { mut server, route, to_server, to_client } = joined;
-    let start = relay::Start {
-        to_server,
-        to_client,
-        inactivity_timeout: route.inactivity_timeout,
-        half_closed_timeout: Some(context.config.half_closed_timeout),
-    };
-    let (outcome, client_ended) = relay(client, &mut server, start).await;
+    let Joined { server, remote, start } = *joined;
+    let (outcome, client_ended) = relay(client, &server, start).await;
     drop(server);
     match outcome {
+        Outcome::Finished if client_ended => End::Relayed,
         Outcome::Finished => {
             linger(client, context.config.linger).await;
             End::Relayed
         }
         Outcome::Abandoned => End::ClientLeftFirst,
         _ if client_ended || has_ended(client) => End::ClientLeftFirst,
-        Outcome::Unanswered => End::ClosedPrematurely { remote: route.remote },
-        Outcome::Inactive { elapsed, limit } => End::Inactive { remote: route.remote, elapsed, limit },
+        Outcome::Unanswered => End::ClosedPrematurely { remote },
+        Outcome::Inactive { elapsed, limit } => End::Inactive { remote, elapsed, limit },
     }
 }
 
@@ -186,56 +209,31 @@ fn send_some(client: &TcpStream, mut data: Bytes) -> io::Result<Bytes> {
     Ok(data)
 }
 
-/// Sends last words, all of them unless the client stops reading for `patience`.
-async fn farewell(client: &mut TcpStream, mut words: Bytes, patience: Duration) {
-    while !words.is_empty() {
-        match timeout(patience, client.write_buf(&mut words)).await {
-            Ok(Ok(count)) if count > 0 => {}
-            _ => return,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_appended_in_order_whoever_keeps_what_was_received_before() {
+        let mut received = Bytes::new();
+        let mut kept = Vec::new();
+        for chunk in ["one ", "two ", "three"] {
+            append(&mut received, chunk.as_bytes());
+            kept.push(received.clone());
         }
+        assert_eq!(kept, ["one ", "one two ", "one two three"]);
     }
-    linger(client, patience).await;
-}
 
-/// Waits for a client that is still sending. Closing a socket with unread bytes in it resets the
-/// connection, and a reset can overtake what was sent before it (RFC 9112, section 9.6).
-async fn linger(client: &mut TcpStream, patience: Duration) {
-    let discard = |client: &TcpStream| scratch::with(scratch::SIZE, |scratch| client.try_read(scratch));
-    if !matches!(discard(client), Ok(1..)) || client.shutdown().await.is_err() {
-        return;
-    }
-    let discard_all = async {
-        while client.readable().await.is_ok() {
-            match discard(client) {
-                Ok(1..) => {}
-                Err(error) if is_would_block(&error) => {}
-                _ => return,
-            }
+    #[test]
+    fn a_chunk_costs_what_it_is_long_and_not_what_was_received_before() {
+        let mut received = Bytes::new();
+        let mut moves = 0;
+        for _ in 0..10_000 {
+            let before = received.as_ptr();
+            append(&mut received, &[0; 100]);
+            moves += usize::from(received.as_ptr() != before);
         }
-    };
-    let _ = timeout(patience, discard_all).await;
-}
-
-/// Resolves when the client was reset. Its FIN is no departure: it may be waiting for its reply.
-async fn reset(client: &TcpStream) {
-    loop {
-        match client.ready(Interest::ERROR).await {
-            Ok(ready) if !ready.is_error() => {}
-            _ => return,
-        }
+        assert_eq!(received.len(), 1_000_000);
+        assert!(moves < 100, "what was received was copied {moves} times");
     }
-}
-
-/// Whether the client is known to have ended its side, without reading what it sent before.
-fn has_ended(client: &TcpStream) -> bool {
-    let mut ready = std::pin::pin!(client.ready(Interest::READABLE));
-    match ready.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(ready)) => ready.is_read_closed(),
-        Poll::Ready(Err(_)) => true,
-        Poll::Pending => false,
-    }
-}
-
-fn is_would_block(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
 }

@@ -1,15 +1,18 @@
 //! The way to the end: running, draining, perhaps with a deadline, over.
 
 use std::future::pending;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// Ends an engine. Cheap to call from any thread, any number of times.
 #[derive(Debug)]
 pub struct Shutdown {
-    phase: watch::Sender<Phase>,
+    phase: Mutex<Phase>,
+    /// Notified at each change of the phase.
+    changed: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +25,7 @@ impl Shutdown {
     /// Not ended yet. May be ended before the engine starts: then it ends at once.
     #[must_use]
     pub fn new() -> Self {
-        Self { phase: watch::Sender::new(Phase::Running) }
+        Self { phase: Mutex::new(Phase::Running), changed: Notify::new() }
     }
 
     /// Stops accepting at once and lets the open connections end by themselves, for as long as
@@ -30,14 +33,15 @@ impl Shutdown {
     pub fn drain(&self, limit: Option<Duration>) {
         let now = Instant::now();
         let new_deadline = limit.map(|limit| now + limit);
-        self.phase.send_modify(|phase| {
-            *phase = match *phase {
-                Phase::Running => Phase::Draining { since: now, deadline: new_deadline },
-                Phase::Draining { since, deadline } => {
-                    Phase::Draining { since, deadline: deadline.into_iter().chain(new_deadline).min() }
-                }
-            };
-        });
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        *phase = match *phase {
+            Phase::Running => Phase::Draining { since: now, deadline: new_deadline },
+            Phase::Draining { since, deadline } => {
+                Phase::Draining { since, deadline: deadline.into_iter().chain(new_deadline).min() }
+            }
+        };
+        drop(phase);
+        self.changed.notify_waiters();
     }
 
     /// Ends everything now.
@@ -48,27 +52,26 @@ impl Shutdown {
     /// Whether a drain has begun.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        matches!(*self.phase.borrow(), Phase::Draining { .. })
+        matches!(self.phase(), Phase::Draining { .. })
     }
 
     /// Resolves when a drain has begun, with the time it did.
     pub(crate) async fn begun(&self) -> Instant {
-        let mut phase = self.phase.subscribe();
         loop {
-            if let Phase::Draining { since, .. } = *phase.borrow_and_update() {
+            // Created before the look at the phase, so that no change is missed.
+            let changed = self.changed.notified();
+            if let Phase::Draining { since, .. } = self.phase() {
                 return since;
             }
-            if phase.changed().await.is_err() {
-                pending::<()>().await; // The sender lives in self.
-            }
+            changed.await;
         }
     }
 
     /// Resolves when a drain's deadline has passed.
     pub(crate) async fn overdue(&self) {
-        let mut phase = self.phase.subscribe();
         loop {
-            let deadline = match *phase.borrow_and_update() {
+            let changed = self.changed.notified();
+            let deadline = match self.phase() {
                 Phase::Draining { deadline, .. } => deadline,
                 Phase::Running => None,
             };
@@ -80,9 +83,13 @@ impl Shutdown {
             };
             tokio::select! {
                 () = due => return,
-                _ = phase.changed() => {}
+                () = changed => {}
             }
         }
+    }
+
+    fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -40,3 +40,19 @@ impl Stats {
         self.current.fetch_sub(1, Relaxed) - 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn max_remembers_the_most_at_once() {
+        let stats = Stats::default();
+        stats.opened();
+        stats.opened();
+        assert_eq!(stats.closed(), 1);
+        stats.opened();
+        assert_eq!((stats.closed(), stats.closed()), (1, 0));
+        assert_eq!((stats.current(), stats.max(), stats.total()), (0, 2, 3));
+    }
+}

@@ -66,12 +66,12 @@ impl Router for BlockRouter {
 pub struct Reporter(pub Arc<Bridge>);
 
 impl Reporter {
-    async fn failure(&self, callback: Callback, remote: &Remote, line: String) {
+    /// Logs, and asks for the config's callback. Done when that has returned.
+    fn failure(&self, callback: Callback, remote: &Remote, line: String) -> oneshot::Receiver<()> {
         self.0.line(Severity::Error, line);
         let (done, called) = oneshot::channel();
-        let remote = remote.to_string();
-        self.0.queue.post(Event::Failure { callback, remote, done });
-        let _ = called.await;
+        self.0.queue.post(Event::Failure { callback, remote: remote.to_string(), done });
+        called
     }
 }
 
@@ -95,30 +95,35 @@ impl Observer for Reporter {
 
     async fn ended(&self, client: &SocketAddr, end: End) {
         use Callback::{ConnectError, InactivityError};
-        match end {
+        let called = match end {
             End::ConnectFailed { remote } => {
                 let line = format!("Connect {remote} failed after ten attempts.");
-                self.failure(ConnectError, &remote, line).await;
+                self.failure(ConnectError, &remote, line)
             }
             End::ClosedPrematurely { remote } => {
                 let line = format!("Connection with {remote} was terminated prematurely.");
-                self.failure(ConnectError, &remote, line).await;
+                self.failure(ConnectError, &remote, line)
             }
             End::Inactive { remote, elapsed, limit } => {
                 let (elapsed, limit) = (elapsed.as_secs_f64(), limit.as_secs_f64());
                 let line = format!("Disconnecting {remote} after {elapsed}s of inactivity (> {limit:?})");
-                self.failure(InactivityError, &remote, line).await;
+                self.failure(InactivityError, &remote, line)
             }
             End::PrereadFull { limit } => {
                 let client = Peer(client);
                 let line = format!("{client} no decision after {limit} bytes (limit {limit}). Closing.");
-                self.0.line(Severity::Error, line);
+                return self.0.line(Severity::Error, line);
             }
             End::ClientLeftFirst => {
-                self.0.info(|| "Client closed while server connection in progress. Dropping.".into());
+                return self.0.info(|| "Client closed while server connection in progress. Dropping.".into());
             }
-            End::ClientLeft | End::Refused | End::Undecided | End::Relayed => {}
-        }
+            End::Failed => {
+                return self.0.line(Severity::Error, format!("{} internal error. Closing.", Peer(client)));
+            }
+            End::ClientLeft | End::Refused | End::Undecided | End::Relayed => return,
+        };
+        // Closed without an answer when the Ruby thread is on its way out.
+        let _ = called.await;
     }
 
     fn closed(&self, left: u64) {

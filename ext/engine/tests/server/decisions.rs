@@ -71,8 +71,7 @@ async fn what_was_received_is_replayed_once_and_what_follows_comes_after_it() {
     question.answer(Verdict::connect(backend.remote.clone()));
     let mut server = backend.accept().await;
     assert_eq!(read(&mut server, 18).await, b"first second third");
-    write(&mut server, "reply").await;
-    drop(server);
+    answer(server, "reply").await;
     assert_eq!(read_to_end(&mut client).await, b"reply");
     proxy.events.ended_as("Relayed").await;
     proxy.finish().await;
@@ -90,8 +89,7 @@ async fn data_is_sent_instead_of_what_was_received_but_not_of_what_follows() {
         question.answer(route(&backend.remote, |route| route.data = Some(data.into())));
         let mut server = backend.accept().await;
         assert_eq!(read(&mut server, expected.len()).await, expected.as_bytes());
-        write(&mut server, "reply").await;
-        drop(server);
+        answer(server, "reply").await;
         assert_eq!(read_to_end(&mut client).await, b"reply");
         proxy.finish().await;
     }
@@ -117,10 +115,10 @@ async fn a_reply_too_large_for_the_socket_comes_whole_and_before_the_backends_gr
     let backend = Backend::start();
     let remote = backend.remote.clone();
     let reply = Bytes::from(pattern(0..SIZE));
-    let proxy =
-        Proxy::start(deciding(move |_| route(&remote, |route| route.reply = Some(reply.clone()))));
+    let proxy = Proxy::start(deciding(move |_| route(&remote, |route| route.reply = Some(reply.clone()))));
     let mut client = proxy.client_with("x").await;
     let mut server = backend.accept().await;
+    assert_eq!(read(&mut server, 1).await, b"x");
     write(&mut server, "greeting").await;
     drop(server);
     let received = read_to_end(&mut client).await;
@@ -143,9 +141,9 @@ async fn close_just_closes() {
 
 #[tokio::test]
 async fn last_words_arrive_before_the_close() {
-    let proxy = Proxy::start(deciding(|_| Verdict::Close(Some("go\0away\xff".into()))));
+    let proxy = Proxy::start(deciding(|_| Verdict::Close(Some(b"go\0away\xff"[..].into()))));
     let mut client = proxy.client_with("x").await;
-    assert_eq!(read_to_end(&mut client).await, "go\0away\u{ff}".as_bytes());
+    assert_eq!(read_to_end(&mut client).await, b"go\0away\xff");
     proxy.events.ended_as("Refused").await;
     proxy.finish().await;
 }
@@ -177,26 +175,15 @@ async fn a_client_that_ends_while_the_router_waits_for_more_is_closed() {
 #[tokio::test]
 async fn one_thinking_router_keeps_nobody_else_waiting() {
     let backend = Backend::start();
-    let remote = backend.remote.clone();
-    let (slow, mut questions) = asking();
-    let router = move |client: &std::net::SocketAddr, data: Bytes| {
-        let slow = (data[0] == b'?').then(|| proxymachine_engine::Router::route(&slow, client, data));
-        let remote = remote.clone();
-        async move {
-            match slow {
-                Some(slow) => slow.await,
-                None => Verdict::connect(remote),
-            }
-        }
-    };
+    let (router, mut questions) = asking();
     let proxy = Proxy::start(router);
     let mut waiting = proxy.client_with("?").await;
     let question = questions.next().await;
     let mut client = proxy.client_with("!").await;
-    let mut server = backend.accept().await;
-    write(&mut server, "reply").await;
-    drop(server);
-    assert_eq!(read_to_end(&mut client).await, b"!reply"[1..]);
+    questions.next().await.answer(Verdict::connect(backend.remote.clone()));
+    let server = backend.accept().await;
+    answer(server, "reply").await;
+    assert_eq!(read_to_end(&mut client).await, b"reply");
     question.answer(Verdict::Close(None));
     is_over(&mut waiting).await;
     proxy.finish().await;

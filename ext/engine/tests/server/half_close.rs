@@ -22,8 +22,7 @@ async fn a_client_that_ended_before_the_decision_gets_its_reply() {
     questions.next().await.answer(Verdict::connect(backend.remote.clone()));
     let mut server = backend.accept().await;
     assert_eq!(read_to_end(&mut server).await, b"request");
-    write(&mut server, "reply").await;
-    drop(server);
+    answer(server, "reply").await;
     assert_eq!(read_to_end(&mut client).await, b"reply");
     proxy.events.ended_as("Relayed").await;
     proxy.finish().await;
@@ -52,8 +51,7 @@ async fn a_client_that_ended_while_it_was_dialed_gets_its_reply() {
     proxy.events.retrying(2).await;
     let mut server = Backend::listening(socket).accept().await;
     assert_eq!(read_to_end(&mut server).await, b"first second");
-    write(&mut server, "reply").await;
-    drop(server);
+    answer(server, "reply").await;
     assert_eq!(read_to_end(&mut client).await, b"reply");
     proxy.finish().await;
 }
@@ -69,8 +67,7 @@ async fn a_client_that_ended_while_it_was_relayed_gets_its_reply() {
     assert_eq!(read(&mut client, 6).await, b"first ");
     end_side(&mut client).await;
     assert_eq!(read_to_end(&mut server).await, b"");
-    write(&mut server, "second").await;
-    drop(server);
+    answer(server, "second").await;
     assert_eq!(read_to_end(&mut client).await, b"second");
     proxy.events.ended_as("Relayed").await;
     proxy.finish().await;

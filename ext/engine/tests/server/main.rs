@@ -7,6 +7,7 @@ mod dialing;
 mod drains;
 mod half_close;
 mod limits;
+mod random;
 mod resets;
 #[path = "../support/mod.rs"]
 mod support;

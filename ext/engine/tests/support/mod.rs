@@ -15,7 +15,7 @@ use proxymachine_engine::{Config, Remote, Route, Router, Shutdown, Stats, Verdic
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
-pub use peers::{Backend, collect, is_over, pattern, read, read_to_end, reset, send_pattern, write};
+pub use peers::{Backend, answer, collect, is_over, pattern, read, read_to_end, reset, send_pattern, write};
 pub use recorder::{Event, Recorder};
 
 /// No wait in a test is longer; only a defect makes one that long.
@@ -67,8 +67,7 @@ impl Proxy {
             (0..listeners).flat_map(|_| listener::bind("127.0.0.1", 0).unwrap()).collect();
         let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
         let threads = config.threads;
-        let engine =
-            server::start(listeners, config, router, events.clone(), Arc::clone(&shutdown)).unwrap();
+        let engine = server::start(listeners, config, router, events.clone(), Arc::clone(&shutdown)).unwrap();
         let stats = Arc::clone(engine.stats());
         Self { addresses, events, shutdown, stats, join: Some(Box::new(|| engine.join())), threads }
     }
@@ -106,11 +105,19 @@ impl Proxy {
         let events = self.events.all();
         let mut accepted: Vec<SocketAddr> = events.iter().filter_map(Event::accepted).collect();
         let mut ended: Vec<SocketAddr> = events.iter().filter_map(Event::ended).map(|(c, _)| c).collect();
+        let cut_off: Vec<SocketAddr> = events.iter().filter_map(Event::cut_off).collect();
+        let by_itself = ended.len();
+        ended.extend(cut_off);
         accepted.sort();
         ended.sort();
         assert_eq!(accepted, ended, "each accepted client ends once");
+        for event in &events {
+            if let Event::AcceptFailed(error) = event {
+                panic!("a connection could not be accepted: {error}");
+            }
+        }
         let closed = events.iter().filter(|event| matches!(event, Event::Closed(_))).count();
-        assert_eq!(closed, accepted.len(), "each accepted client is closed once");
+        assert_eq!(closed, by_itself, "each client that was not cut off is closed once");
         assert_eq!(self.stats.current(), 0, "the counter returns to zero");
         assert_eq!(self.stats.total(), accepted.len() as u64, "all are counted");
         let finished = events.iter().filter(|event| matches!(event, Event::ThreadFinished)).count();

@@ -38,6 +38,18 @@ impl Backend {
         Self { remote, listener: TcpListener::from_std(socket.into()).unwrap() }
     }
 
+    /// A port that resets each connection as soon as it stands, from a thread of its own.
+    pub fn resetting() -> Remote {
+        let (socket, remote) = Self::refusing();
+        socket.listen(1024).unwrap();
+        std::thread::spawn(move || {
+            while let Ok((accepted, _)) = socket.accept() {
+                accepted.set_linger(Some(Duration::ZERO)).unwrap();
+            }
+        });
+        remote
+    }
+
     /// A port whose queue is full, so that the system answers no further connection attempt. It
     /// lasts as long as the sockets do.
     pub async fn black_hole() -> (Vec<Socket>, Remote) {
@@ -60,7 +72,12 @@ impl Backend {
     }
 
     pub async fn accept(&self) -> TcpStream {
-        within("a connection to the backend", self.listener.accept()).await.unwrap().0
+        within("a connection to the backend", self.accept_whenever()).await
+    }
+
+    /// However long it takes.
+    pub async fn accept_whenever(&self) -> TcpStream {
+        self.listener.accept().await.unwrap().0
     }
 }
 
@@ -75,6 +92,15 @@ pub fn reset(stream: TcpStream) {
 
 pub async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: impl AsRef<[u8]>) {
     within("bytes to be taken", stream.write_all(bytes.as_ref())).await.unwrap();
+}
+
+/// Sends a backend's last bytes and closes as a good one does, with nothing left unread: a close
+/// with unread bytes is an RST.
+pub async fn answer(mut server: TcpStream, bytes: impl AsRef<[u8]>) {
+    write(&mut server, bytes).await;
+    server.shutdown().await.unwrap();
+    let closed = async { while matches!(server.read(&mut [0; 1024]).await, Ok(1..)) {} };
+    within("the proxy to close the backend's connection", closed).await;
 }
 
 /// Exactly `count` bytes.

@@ -18,6 +18,7 @@ pub enum Event {
     Connected(String),
     Ended(SocketAddr, Arc<End>),
     Closed(u64),
+    CutOff(SocketAddr),
     AcceptFailed(String),
     ThreadFinished,
 }
@@ -26,6 +27,13 @@ impl Event {
     pub fn accepted(&self) -> Option<SocketAddr> {
         match self {
             Self::Accepted(client) => Some(*client),
+            _ => None,
+        }
+    }
+
+    pub fn cut_off(&self) -> Option<SocketAddr> {
+        match self {
+            Self::CutOff(client) => Some(*client),
             _ => None,
         }
     }
@@ -111,7 +119,7 @@ impl Recorder {
 
     /// Why the only connection ended.
     pub async fn end(&self) -> Arc<End> {
-        self.wait_for("the connection's end", |events| events.iter().find_map(Event::ended)).await.1
+        self.wait_for("an End of the connection", |events| events.iter().find_map(Event::ended)).await.1
     }
 
     /// The only connection ended as `expected`, as its Debug form begins.
@@ -149,6 +157,10 @@ impl Observer for Recorder {
 
     fn closed(&self, left: u64) {
         self.record(Event::Closed(left));
+    }
+
+    fn cut_off(&self, client: &SocketAddr) {
+        self.record(Event::CutOff(*client));
     }
 
     fn accept_failed(&self, error: &io::Error) {

@@ -1,0 +1,51 @@
+//! How a connection is closed without losing what was sent last.
+//!
+//! When a socket is closed with unread bytes in it, or gets more of them afterwards, the kernel
+//! answers with a reset, and a reset throws away what the peer has not received yet (RFC 9112,
+//! section 9.6). So a client that is still sending is listened to for a while.
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::scratch;
+use crate::stream::{Stream, is_would_block};
+use crate::unsent::unsent;
+
+/// Sends last words, all of them unless the client stops reading for `patience`.
+pub(crate) async fn farewell(client: &TcpStream, mut words: Bytes, patience: Duration) {
+    while !words.is_empty() {
+        match timeout(patience, std::future::poll_fn(|cx| client.poll_write(cx, &words))).await {
+            Ok(Ok(count)) => words.advance(count),
+            _ => return,
+        }
+    }
+    linger(client, patience).await;
+}
+
+/// Ends our side and discards what comes, until the client has ended its side or `patience` is over.
+/// Returns at once when nothing can be lost: the client has received everything and is silent.
+pub(crate) async fn linger(client: &TcpStream, patience: Duration) {
+    if (is_silent(client) && unsent(client) == 0) || client.shutdown().is_err() {
+        return;
+    }
+    let discard_all = async {
+        while client.readable().await.is_ok() {
+            match scratch::with(scratch::SIZE, |scratch| client.try_read(scratch)) {
+                Ok(1..) => {}
+                Err(error) if is_would_block(&error) => {}
+                _ => return,
+            }
+        }
+    };
+    let _ = Box::pin(timeout(patience, discard_all)).await;
+}
+
+/// Whether there is nothing to read. Asks the kernel: an event may be under way.
+fn is_silent(client: &TcpStream) -> bool {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    !matches!(SockRef::from(client).peek(&mut byte), Ok(1..))
+}

@@ -1,0 +1,108 @@
+//! What is done to the sockets of a connection, all by shared reference: a relay reads and writes
+//! both ways at once, and watches for resets beside it.
+
+use std::future::{Future, pending};
+use std::io;
+use std::net::Shutdown;
+use std::task::{Context, Poll, Waker, ready};
+
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// One side of a relay.
+pub trait Stream {
+    /// Reads what is there; 0 is the end.
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes what it takes, at least a byte.
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Ends this side: the peer reads its end.
+    fn shutdown(&self) -> io::Result<()>;
+
+    /// Resolves when the peer has reset the connection. Its FIN is no departure: it may be waiting
+    /// for a reply.
+    fn reset(&self) -> impl Future<Output = ()> + Send {
+        pending()
+    }
+
+    /// The socket, if it is one: only sockets can be spliced.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+impl Stream for TcpStream {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            match self.try_read(buffer) {
+                Err(error) if is_would_block(&error) => {}
+                Ok(count) => {
+                    if 0 < count && count < buffer.len() {
+                        exhausted(self, Interest::READABLE);
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            match self.try_write(data) {
+                Err(error) if is_would_block(&error) => {}
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    if count < data.len() {
+                        exhausted(self, Interest::WRITABLE);
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        SockRef::from(self).shutdown(Shutdown::Write)
+    }
+
+    async fn reset(&self) {
+        loop {
+            match self.ready(Interest::ERROR).await {
+                Ok(ready) if !ready.is_error() => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+/// Less was moved than asked for, so nothing more can be until epoll says so (epoll(7), "Do I need to
+/// continuously read/write a file descriptor until EAGAIN"). Spares the call that would tell.
+fn exhausted(stream: &TcpStream, interest: Interest) {
+    if cfg!(target_os = "linux") {
+        let _ = stream.try_io(interest, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
+    }
+}
+
+/// Whether the peer is known to have ended its side, without reading what it sent before.
+pub(crate) fn has_ended(stream: &TcpStream) -> bool {
+    let mut ready = std::pin::pin!(stream.ready(Interest::READABLE));
+    match ready.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(ready)) => ready.is_read_closed(),
+        Poll::Ready(Err(_)) => true,
+        Poll::Pending => false,
+    }
+}
+
+pub(crate) fn is_would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
