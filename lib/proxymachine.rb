@@ -5,7 +5,8 @@ require "socket"
 require_relative "proxymachine/version"
 require_relative "proxymachine/errors"
 require_relative "proxymachine/callable"
-require_relative "proxymachine/answer_text"
+require_relative "proxymachine/text"
+require_relative "proxymachine/log_format"
 require_relative "proxymachine/handler"
 require_relative "proxymachine/signals"
 require_relative "proxymachine/server"
@@ -37,9 +38,9 @@ class ProxyMachine
     # @return [#call, nil]
     attr_reader :router, :connect_error_callback, :inactivity_error_callback
 
-    # The router as it is called: +return+ in it acts like +next+.
+    # The same three as they are called: see Callable.
     # @return [#call, nil]
-    attr_reader :routing
+    attr_reader :routing, :on_connect_error, :on_inactivity_error
 
     # Sets what decides where connections go. Takes effect for the next decision.
     # @param callable [Proc, Method, #call] gets a String, answers as docs/compatibility.md lists
@@ -51,11 +52,13 @@ class ProxyMachine
     # Sets what is called with "host:port" when a backend could not be reached, or closed without a
     # byte.
     def set_connect_error_callback(&block)
+      @on_connect_error = block && Callable.wrap(block)
       @connect_error_callback = block
     end
 
     # Sets what is called with "host:port" when a backend did not send its first byte in time.
     def set_inactivity_error_callback(&block)
+      @on_inactivity_error = block && Callable.wrap(block)
       @inactivity_error_callback = block
     end
 
@@ -71,13 +74,15 @@ class ProxyMachine
       raise ConfigError, "no routing: call proxy { |data| ... } first" unless router
 
       load_extension
-      @server = Server.new(host, Integer(port))
+      @server = Server.new(host.to_s, port_number(port))
       @name = name
       @listen = "#{host}:#{@server.port}"
       update_procline
-      Signals.install
-      announce
-      exit(1) if @server.run == :forced
+      outcome = Signals.handled do
+        announce
+        @server.run
+      end
+      exit(1) if outcome == :forced
     end
 
     # @return [String] connections: "current/max/total"
@@ -107,6 +112,13 @@ class ProxyMachine
     end
 
     private
+
+    def port_number(port)
+      number = Integer(port, exception: false)
+      return number if number&.between?(0, 65_535)
+
+      raise StartError, "invalid port #{port.inspect}: it is a number from 0 to 65535"
+    end
 
     def load_extension
       require_relative "proxymachine/proxymachine"

@@ -13,7 +13,8 @@ class ProxyMachine
       return callable unless callable.is_a?(Proc)
       return callable.arity.zero? ? ->(_) { callable.call } : callable if callable.lambda?
 
-      adapt(as_method(callable), callable)
+      method = as_method(callable)
+      method ? adapt(method, callable) : callable
     end
 
     # A method has what we want of +return+. Bound to the block's own self it sees the same
@@ -21,6 +22,8 @@ class ProxyMachine
     def self.as_method(block)
       holder = Module.new { define_method(:call, &block) }
       holder.instance_method(:call).bind(block.binding.receiver)
+    rescue ArgumentError
+      nil # A Proc made in C, such as a composed one: there is no +return+ in it.
     end
 
     # A method is strict about the number of its arguments, a block is not.

@@ -14,54 +14,64 @@ class ProxyMachine
             '"host:port", :close or :noop'
     private_constant :VALID
 
+    # Whether an exception is meant for the whole server: an exit, a signal, or a Timeout.timeout
+    # around +run+, which raises an exception of its own into whatever runs.
+    def self.ending?(exception)
+      case exception
+      when *ENDING then true
+      else defined?(Timeout::ExitException) ? exception.is_a?(Timeout::ExitException) : false
+      end
+    end
+
+    def initialize
+      @log_format = LogFormat.new
+    end
+
     # Asks the config's block.
     def route(data)
       ProxyMachine.routing.call(data)
     end
 
     def connect_error(remote)
-      ProxyMachine.connect_error_callback&.call(remote)
+      ProxyMachine.on_connect_error&.call(remote)
     end
 
     def inactivity_error(remote)
-      ProxyMachine.inactivity_error_callback&.call(remote)
+      ProxyMachine.on_inactivity_error&.call(remote)
     end
 
     # @return [String] the line that logs what a block or callback raised
     # @raise what is meant for the whole server
     def raised(exception)
-      case exception
-      when *ENDING then raise exception
-      else "#{exception.class} - #{first_line(exception)}"
-      end
+      raise exception if Handler.ending?(exception)
+
+      "#{Text.of("an exception") { exception.class }} - " \
+        "#{Text.of("(no message)") { exception.message.to_s.lines.first.to_s.chomp }}"
     end
 
     # @return [String] the line that logs an answer
     def answered(client, answer)
-      "#{client} #{AnswerText.of(answer)}"
+      "#{client} #{Text.inspect(answer)}"
     end
 
     # @return [String] the line that says why an answer is none
     def invalid_answer(client, answer)
-      "#{client} invalid answer #{AnswerText.of(answer)}: expected #{VALID}"
+      "#{client} invalid answer #{Text.inspect(answer)}: expected #{VALID}"
     end
 
     # @return [String] the line that says why a remote is none
     def invalid_remote(client, remote, reason)
-      "#{client} invalid remote #{AnswerText.of(remote)}: #{reason}, expected \"host:port\""
+      "#{client} invalid remote #{Text.inspect(remote)}: #{reason}, expected \"host:port\""
     end
 
     # A logger only needs +info+, +warn+ and +error+; one that cannot tell its level wants all.
     def info?
-      LOGGER.respond_to?(:info?) ? !!LOGGER.info? : true
-    rescue StandardError
-      true
+      guard(true) { LOGGER.respond_to?(:info?) ? !!LOGGER.info? : true }
     end
 
     # Whether LOGGER writes each line in Ruby's default format, so that the extension may do it.
     def plain_log?
-      LOGGER.instance_of?(Logger) && LOGGER.info? && LOGGER.formatter.nil? && LOGGER.progname.nil? &&
-        LOGGER.datetime_format.nil? && LOGGER.singleton_methods.empty?
+      guard(false) { @log_format.plain?(LOGGER) }
     end
 
     # Writes lines that are formatted already.
@@ -71,6 +81,7 @@ class ProxyMachine
 
     # @return [String] a second since the epoch as Logger writes it
     def second(epoch)
+      @log_format.forget
       Time.at(epoch).strftime("%Y-%m-%dT%H:%M:%S")
     end
 
@@ -87,26 +98,19 @@ class ProxyMachine
     end
 
     def title
-      ProxyMachine.update_procline
+      guard { ProxyMachine.update_procline }
     end
 
     private
 
-    # A logger that fails (a full disk, a closed pipe) costs its line only.
-    def guard
-      yield
-    rescue *ENDING
-      raise
-    rescue Exception # rubocop:disable Lint/RescueException
-      nil
-    end
+    # A logger that fails (a full disk, a closed pipe) costs its lines only. A block that is called
+    # home must not cost them either, so that waits.
+    def guard(fallback = nil, &block)
+      Thread.handle_interrupt(Halt => :never, &block)
+    rescue Exception => e # rubocop:disable Lint/RescueException
+      raise if Handler.ending?(e)
 
-    def first_line(exception)
-      exception.message.to_s.scrub.lines.first.to_s.chomp
-    rescue *ENDING
-      raise
-    rescue Exception # rubocop:disable Lint/RescueException
-      "(its message raised)"
+      fallback
     end
   end
 end

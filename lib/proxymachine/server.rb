@@ -12,6 +12,7 @@ class ProxyMachine
     # @raise [StartError] if the address cannot be listened on
     def initialize(host, port)
       @engine = Engine.listen(host, port)
+      @handler = Handler.new
       @lock = Mutex.new
     end
 
@@ -29,21 +30,31 @@ class ProxyMachine
     # @return [Symbol] +:drained+, or +:forced+ if connections had to be cut off
     def run
       @runner = Thread.current
-      @engine.run(Handler.new)
-    rescue Handler::Halt
+      # Halt only arrives inside: not before, and not in the code of whoever called run.
+      Thread.handle_interrupt(Handler::Halt => :never) do
+        halted { @engine.run(@handler) }
+      ensure
+        @lock.synchronize { @runner = nil }
+        halted { Thread.pass } # One that was still under way.
+        @engine.flush(@handler)
+      end
       @engine.outcome
-    ensure
-      come_home
     end
 
     # Stops accepting, and ends +run+ when all connections have ended or +limit+ seconds are over.
     # May be called from a trap.
     def drain(signal, limit)
-      @engine.drain(signal, limit)
+      @engine.drain(signal.to_s, limit)
       @call_home ||= Thread.new { call_home } # rubocop:disable Naming/MemoizedInstanceVariableName
     end
 
     private
+
+    def halted(&block)
+      Thread.handle_interrupt(Handler::Halt => :immediate, &block)
+    rescue Handler::Halt
+      nil
+    end
 
     # A block that sleeps or spins must not outlive the connections: once they have ended, the
     # thread that runs is called home.
@@ -51,16 +62,14 @@ class ProxyMachine
       @engine.await_end
       REQUESTS.times do
         sleep GRACE
-        @lock.synchronize { @runner ? @runner.raise(Handler::Halt) : return }
-      end
-      exit!(@engine.outcome == :forced ? 1 : 0)
-    end
+        @lock.synchronize do
+          return unless @runner
 
-    # From here on nobody calls; what was called before arrives here and not in the caller's code.
-    def come_home
-      Thread.handle_interrupt(Handler::Halt => :never) { @lock.synchronize { @runner = nil } }
-    rescue Handler::Halt
-      nil
+          @runner.raise(Handler::Halt) unless @runner.pending_interrupt?(Handler::Halt)
+        end
+      end
+      @engine.flush(@handler)
+      exit!(@engine.outcome == :forced ? 1 : 0)
     end
   end
 end

@@ -6,20 +6,26 @@ class ProxyMachine
     HANDLERS = { "QUIT" => :graceful_shutdown, "TERM" => :fast_shutdown, "INT" => :fast_shutdown }.freeze
     private_constant :HANDLERS
 
-    # Installs the three traps; all other traps of the config stay. A forked child is not the
-    # server: there a signal does what it does to any other process.
-    def self.install
+    # Installs the three traps while the block runs; all other traps of the config stay.
+    def self.handled
+      before = HANDLERS.to_h { |signal, shutdown| [signal, install(signal, shutdown)] }
+      yield
+    ensure
+      before&.each { |signal, handler| trap(signal, handler || "DEFAULT") }
+    end
+
+    # A forked child is not the server: there a signal does what it does to any other process.
+    def self.install(signal, shutdown)
       server = Process.pid
-      HANDLERS.each do |signal, shutdown|
-        trap(signal) do
-          if Process.pid == server
-            ProxyMachine.public_send(shutdown, signal)
-          else
-            trap(signal, "DEFAULT")
-            Process.kill(signal, Process.pid)
-          end
+      trap(signal) do
+        if Process.pid == server
+          ProxyMachine.public_send(shutdown, signal)
+        else
+          trap(signal, "DEFAULT")
+          Process.kill(signal, Process.pid)
         end
       end
     end
+    private_class_method :install
   end
 end

@@ -4,6 +4,8 @@
 //! answers with a reset, and a reset throws away what the peer has not received yet (RFC 9112,
 //! section 9.6). So a client that is still sending is listened to for a while.
 
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -12,24 +14,41 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::scratch;
-use crate::stream::{Stream, is_would_block};
+use crate::stream::{Stream, has_ended, is_would_block};
 use crate::unsent::unsent;
 
+/// Whether a forked child of this process may hold copies of our sockets.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// To be called when the process forks: from then on connections are ended with shutdown(2) before
+/// they are closed, since a copy in a child that does not exec would keep them open.
+pub fn process_forked() {
+    FORKED.store(true, Relaxed);
+}
+
+/// Closes a socket, for all who hold it.
+pub(crate) fn close(stream: TcpStream) {
+    if FORKED.load(Relaxed) {
+        let _ = SockRef::from(&stream).shutdown(Shutdown::Both);
+    }
+}
+
 /// Sends last words, all of them unless the client stops reading for `patience`.
-pub(crate) async fn farewell(client: &TcpStream, mut words: Bytes, patience: Duration) {
+pub(crate) async fn send_all(client: &TcpStream, mut words: Bytes, patience: Duration) {
     while !words.is_empty() {
         match timeout(patience, std::future::poll_fn(|cx| client.poll_write(cx, &words))).await {
             Ok(Ok(count)) => words.advance(count),
             _ => return,
         }
     }
-    linger(client, patience).await;
 }
 
 /// Ends our side and discards what comes, until the client has ended its side or `patience` is over.
-/// Returns at once when nothing can be lost: the client has received everything and is silent.
+/// Returns at once when nothing can be lost: the client has ended its side, or it has received
+/// everything and is silent.
 pub(crate) async fn linger(client: &TcpStream, patience: Duration) {
-    if (is_silent(client) && unsent(client) == 0) || client.shutdown().is_err() {
+    let nothing_to_lose = has_ended(client) || (is_silent(client) && unsent(client) == 0);
+    if nothing_to_lose || client.shutdown().is_err() {
         return;
     }
     let discard_all = async {

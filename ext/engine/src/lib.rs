@@ -60,10 +60,11 @@ pub mod verdict;
 
 pub use config::Config;
 pub use error::Error;
+pub use farewell::process_forked;
 pub use observer::{End, Observer};
 pub use remote::{InvalidRemote, Remote};
 pub use router::Router;
-pub use server::{Engine, Outcome};
-pub use shutdown::Shutdown;
+pub use server::Engine;
+pub use shutdown::{Outcome, Shutdown};
 pub use stats::Stats;
 pub use verdict::{Route, Verdict};

@@ -215,6 +215,7 @@ impl Flow {
                 self.pending.advance(written);
                 *moved = true;
             }
+            self.pending = Bytes::new(); // An empty rest still holds the whole buffer.
             if self.ended {
                 return Poll::Ready(Ok(()));
             }

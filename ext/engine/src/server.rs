@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{self, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 
-use crate::{Config, Error, Observer, Router, Shutdown, Stats, session};
+use crate::{Config, Error, Observer, Outcome, Router, Shutdown, Stats, session};
 
 /// Pause after an accept that failed for want of something (descriptors, memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -28,8 +27,6 @@ pub(crate) struct Context<R, O> {
     pub(crate) stats: Arc<Stats>,
     /// Notified when the last connection has left a draining engine.
     empty: Notify,
-    /// Connections that were cut off when a drain's time was over.
-    cut_off: AtomicU64,
 }
 
 /// Counts a connection for as long as it lives, however it ends.
@@ -84,15 +81,6 @@ pub struct Engine<R: Router, O: Observer> {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// How an engine ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every connection ended by itself.
-    Drained,
-    /// The time was over for this many connections.
-    Forced(u64),
-}
-
 /// Starts the engine's threads on listeners that are bound already.
 ///
 /// # Errors
@@ -112,7 +100,6 @@ pub fn start<R: Router, O: Observer>(
         shutdown,
         stats: Arc::new(Stats::default()),
         empty: Notify::new(),
-        cut_off: AtomicU64::new(0),
     });
     let mut engine = Engine { context, threads: Vec::with_capacity(count) };
     for index in 0..count {
@@ -152,10 +139,7 @@ impl<R: Router, O: Observer> Engine<R, O> {
             // A thread that panicked has dropped its connections, which is all there is to do.
             let _ = thread.join();
         }
-        match self.context.cut_off.load(Ordering::Relaxed) {
-            0 => Outcome::Drained,
-            count => Outcome::Forced(count),
-        }
+        self.context.shutdown.outcome()
     }
 }
 
@@ -188,7 +172,7 @@ async fn serve<R: Router, O: Observer>(listeners: Vec<net::TcpListener>, context
         biased;
         () = empty(context) => {}
         () = context.shutdown.overdue() => {
-            context.cut_off.fetch_max(context.stats.current(), Ordering::Relaxed);
+            context.shutdown.force(context.stats.current());
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
 use crate::dial::dial;
-use crate::farewell::{farewell, linger};
+use crate::farewell::{close, linger, send_all};
 use crate::relay::{self, Outcome, relay};
 use crate::server::{Admission, Context};
 use crate::stream::{Stream, has_ended, is_would_block};
@@ -30,10 +30,18 @@ struct Joined {
     start: relay::Start,
 }
 
+impl Joined {
+    /// Taken apart by a function: an `async fn` would keep what it has moved out of.
+    #[expect(clippy::boxed_local)]
+    fn into_parts(self: Box<Self>) -> (TcpStream, Remote, relay::Start) {
+        (self.server, self.remote, self.start)
+    }
+}
+
 /// Serves one client to its end.
 ///
-/// What waits is small: the two long steps are boxed, so that a relaying connection does not carry
-/// the room that deciding and dialing took. (An `async fn` would hold its arguments twice.)
+/// What waits is small: the long steps are boxed, so that a relaying connection does not carry the
+/// room that deciding and dialing took. (An `async fn` would hold its arguments twice.)
 #[expect(clippy::manual_async_fn)]
 pub(crate) fn run<R: Router, O: Observer>(
     client: TcpStream,
@@ -41,16 +49,10 @@ pub(crate) fn run<R: Router, O: Observer>(
 ) -> impl Future<Output = ()> + Send {
     async move {
         let context = Arc::clone(admission.context());
-        let end = match guarded(Box::pin(establish(&context, &client, admission.client()))).await {
-            Ok(Ok(joined)) => match guarded(Box::pin(relay_to_end(&context, &client, joined))).await {
-                Ok(end) => end,
-                Err(Panicked) => End::Failed,
-            },
-            Ok(Err(end)) => end,
-            Err(Panicked) => End::Failed,
-        };
-        context.observer.ended(admission.client(), end).await;
-        drop(client);
+        let end = guarded(Box::pin(serve(&context, &client, admission.client()))).await;
+        context.observer.ended(admission.client(), end.unwrap_or(End::Failed)).await;
+        linger(&client, context.config.linger).await;
+        close(client);
         let left = admission.end();
         context.observer.closed(left);
     }
@@ -68,6 +70,26 @@ async fn guarded<F: Future + Unpin>(mut step: F) -> Result<F::Output, Panicked> 
     .await
 }
 
+async fn serve<R: Router, O: Observer>(
+    context: &Context<R, O>,
+    client: &TcpStream,
+    address: &SocketAddr,
+) -> End {
+    let (server, remote, start) = match Box::pin(establish(context, client, address)).await {
+        Ok(joined) => joined.into_parts(),
+        Err(end) => return end,
+    };
+    let (outcome, client_ended) = relay(client, &server, start).await;
+    close(server);
+    match outcome {
+        Outcome::Finished => End::Relayed,
+        Outcome::Abandoned => End::ClientLeftFirst,
+        _ if client_ended || has_ended(client) => End::ClientLeftFirst,
+        Outcome::Unanswered => End::ClosedPrematurely { remote },
+        Outcome::Inactive { elapsed, limit } => End::Inactive { remote, elapsed, limit },
+    }
+}
+
 async fn establish<R: Router, O: Observer>(
     context: &Context<R, O>,
     client: &TcpStream,
@@ -77,7 +99,7 @@ async fn establish<R: Router, O: Observer>(
     let mut route = match verdict {
         Verdict::Connect(route) => route,
         Verdict::Close(words) => {
-            Box::pin(farewell(client, words.unwrap_or_default(), context.config.linger)).await;
+            Box::pin(send_all(client, words.unwrap_or_default(), context.config.linger)).await;
             return Err(End::Refused);
         }
         Verdict::Wait => unreachable!("decide() waits"),
@@ -103,7 +125,10 @@ async fn establish<R: Router, O: Observer>(
             Ok(Box::new(Joined { server, remote: route.remote, start }))
         }
         None if has_ended(client) => Err(End::ClientLeftFirst),
-        None => Err(End::ConnectFailed { remote: route.remote }),
+        None => {
+            Box::pin(send_all(client, to_client, context.config.linger)).await;
+            Err(End::ConnectFailed { remote: route.remote })
+        }
     }
 }
 
@@ -122,7 +147,12 @@ async fn decide<R: Router, O: Observer>(
     }
     let asking = async {
         loop {
-            match context.router.route(address, received.clone()).await {
+            let verdict = tokio::select! {
+                biased;
+                verdict = context.router.route(address, received.clone()) => verdict,
+                () = client.reset() => return Err(End::ClientLeft),
+            };
+            match verdict {
                 Verdict::Wait => preread(client, &mut received, context.config.max_preread).await?,
                 verdict => return Ok((verdict, received)),
             }
@@ -136,7 +166,6 @@ async fn decide<R: Router, O: Observer>(
         biased;
         decided = asking => decided,
         () = drained => Err(End::Undecided),
-        () = client.reset() => Err(End::ClientLeft),
     }
 }
 
@@ -173,27 +202,6 @@ fn append(received: &mut Bytes, chunk: &[u8]) {
     };
     buffer.extend_from_slice(chunk);
     *received = buffer.freeze();
-}
-
-async fn relay_to_end<R: Router, O: Observer>(
-    context: &Context<R, O>,
-    client: &TcpStream,
-    joined: Box<Joined>,
-) -> End {
-    let Joined { server, remote, start } = *joined;
-    let (outcome, client_ended) = relay(client, &server, start).await;
-    drop(server);
-    match outcome {
-        Outcome::Finished if client_ended => End::Relayed,
-        Outcome::Finished => {
-            linger(client, context.config.linger).await;
-            End::Relayed
-        }
-        Outcome::Abandoned => End::ClientLeftFirst,
-        _ if client_ended || has_ended(client) => End::ClientLeftFirst,
-        Outcome::Unanswered => End::ClosedPrematurely { remote },
-        Outcome::Inactive { elapsed, limit } => End::Inactive { remote, elapsed, limit },
-    }
 }
 
 /// Sends what the client takes at once and returns the rest.

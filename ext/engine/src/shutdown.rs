@@ -1,6 +1,7 @@
 //! The way to the end: running, draining, perhaps with a deadline, over.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,17 @@ pub struct Shutdown {
     phase: Mutex<Phase>,
     /// Notified at each change of the phase.
     changed: Notify,
+    /// Connections that were cut off when the time was over.
+    cut_off: AtomicU64,
+}
+
+/// How an engine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every connection ended by itself.
+    Drained,
+    /// The time was over for this many connections.
+    Forced(u64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +37,7 @@ impl Shutdown {
     /// Not ended yet. May be ended before the engine starts: then it ends at once.
     #[must_use]
     pub fn new() -> Self {
-        Self { phase: Mutex::new(Phase::Running), changed: Notify::new() }
+        Self { phase: Mutex::new(Phase::Running), changed: Notify::new(), cut_off: AtomicU64::new(0) }
     }
 
     /// Stops accepting at once and lets the open connections end by themselves, for as long as
@@ -53,6 +65,19 @@ impl Shutdown {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         matches!(self.phase(), Phase::Draining { .. })
+    }
+
+    /// How it ended, once it has: how many connections had to be cut off.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self.cut_off.load(Relaxed) {
+            0 => Outcome::Drained,
+            count => Outcome::Forced(count),
+        }
+    }
+
+    pub(crate) fn force(&self, connections: u64) {
+        self.cut_off.fetch_max(connections, Relaxed);
     }
 
     /// Resolves when a drain has begun, with the time it did.

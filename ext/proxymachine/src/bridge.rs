@@ -73,6 +73,41 @@ impl Reporter {
         self.0.queue.post(Event::Failure { callback, remote: remote.to_string(), done });
         called
     }
+
+    /// Says why a connection ended. Returns when the config's callback has returned, if there is one.
+    fn report(&self, client: &SocketAddr, end: End) -> Option<oneshot::Receiver<()>> {
+        use Callback::{ConnectError, InactivityError};
+        match end {
+            End::ConnectFailed { remote } => {
+                let line = format!("Connect {remote} failed after ten attempts.");
+                Some(self.failure(ConnectError, &remote, line))
+            }
+            End::ClosedPrematurely { remote } => {
+                let line = format!("Connection with {remote} was terminated prematurely.");
+                Some(self.failure(ConnectError, &remote, line))
+            }
+            End::Inactive { remote, elapsed, limit } => {
+                let (elapsed, limit) = (elapsed.as_secs_f64(), limit.as_secs_f64());
+                let line = format!("Disconnecting {remote} after {elapsed}s of inactivity (> {limit:?})");
+                Some(self.failure(InactivityError, &remote, line))
+            }
+            End::PrereadFull { limit } => {
+                let client = Peer(client);
+                let line = format!("{client} no decision after {limit} bytes (limit {limit}). Closing.");
+                self.0.line(Severity::Error, line);
+                None
+            }
+            End::ClientLeftFirst => {
+                self.0.info(|| "Client closed while server connection in progress. Dropping.".into());
+                None
+            }
+            End::Failed => {
+                self.0.line(Severity::Error, format!("{} internal error. Closing.", Peer(client)));
+                None
+            }
+            End::ClientLeft | End::Refused | End::Undecided | End::Relayed => None,
+        }
+    }
 }
 
 impl Observer for Reporter {
@@ -93,37 +128,13 @@ impl Observer for Reporter {
         self.0.info(|| format!("Successful connection to {remote}"));
     }
 
-    async fn ended(&self, client: &SocketAddr, end: End) {
-        use Callback::{ConnectError, InactivityError};
-        let called = match end {
-            End::ConnectFailed { remote } => {
-                let line = format!("Connect {remote} failed after ten attempts.");
-                self.failure(ConnectError, &remote, line)
+    fn ended(&self, client: &SocketAddr, end: End) -> impl Future<Output = ()> + Send {
+        let callback = self.report(client, end);
+        async move {
+            if let Some(called) = callback {
+                let _ = called.await; // No answer: the Ruby thread is on its way out.
             }
-            End::ClosedPrematurely { remote } => {
-                let line = format!("Connection with {remote} was terminated prematurely.");
-                self.failure(ConnectError, &remote, line)
-            }
-            End::Inactive { remote, elapsed, limit } => {
-                let (elapsed, limit) = (elapsed.as_secs_f64(), limit.as_secs_f64());
-                let line = format!("Disconnecting {remote} after {elapsed}s of inactivity (> {limit:?})");
-                self.failure(InactivityError, &remote, line)
-            }
-            End::PrereadFull { limit } => {
-                let client = Peer(client);
-                let line = format!("{client} no decision after {limit} bytes (limit {limit}). Closing.");
-                return self.0.line(Severity::Error, line);
-            }
-            End::ClientLeftFirst => {
-                return self.0.info(|| "Client closed while server connection in progress. Dropping.".into());
-            }
-            End::Failed => {
-                return self.0.line(Severity::Error, format!("{} internal error. Closing.", Peer(client)));
-            }
-            End::ClientLeft | End::Refused | End::Undecided | End::Relayed => return,
-        };
-        // Closed without an answer when the Ruby thread is on its way out.
-        let _ = called.await;
+        }
     }
 
     fn closed(&self, left: u64) {

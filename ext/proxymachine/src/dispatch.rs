@@ -1,5 +1,6 @@
 //! The Ruby thread's loop: wait without the GVL, then answer everything that has come.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -18,8 +19,11 @@ use crate::verdict::{Reader, Refusal};
 /// How often the process title may change.
 const TITLE_PERIOD: Duration = Duration::from_secs(1);
 
-/// Answers wait at most this long for the rest of their batch.
-const DELIVERY_PERIOD: Duration = Duration::from_micros(500);
+/// A call that takes longer is slow. As long as there are slow ones, no answer waits for another call.
+const SLOW: Duration = Duration::from_micros(500);
+
+/// For how long a slow call makes us expect another one.
+const SLOW_PERIOD: Duration = Duration::from_secs(10);
 
 /// Serves a bridge on the Ruby thread.
 pub struct Dispatcher<'a> {
@@ -29,7 +33,12 @@ pub struct Dispatcher<'a> {
     handler: Value,
     reader: Reader,
     log: Log,
+    lines: Vec<Line>,
+    batches: VecDeque<Batch>,
+    calls: VecDeque<Event>,
+    answers: Answers,
     generation: u64,
+    last_slow: Option<Instant>,
     title_renewed: Option<Instant>,
 }
 
@@ -41,7 +50,12 @@ impl<'a> Dispatcher<'a> {
             handler,
             reader: Reader::new(ruby),
             log: Log::new(),
+            lines: Vec::new(),
+            batches: VecDeque::new(),
+            calls: VecDeque::new(),
+            answers: Answers::default(),
             generation: generation(),
+            last_slow: None,
             title_renewed: None,
         }
     }
@@ -52,19 +66,20 @@ impl<'a> Dispatcher<'a> {
     /// What must end `run`: `exit`, a signal's exception, `Thread#kill`, a fork.
     pub fn serve(&mut self) -> Result<(), Error> {
         loop {
+            self.check_fork()?;
             let finished = self.bridge.queue.is_finished();
-            let batches = self.bridge.queue.take();
-            if batches.is_empty() {
+            self.batches.extend(self.bridge.queue.take());
+            if self.batches.is_empty() {
                 if finished {
                     return Ok(());
                 }
                 let limit = self.renew_title()?;
-                self.bridge.queue.signal.wait(limit)?;
                 self.check_fork()?;
+                self.bridge.queue.signal.wait(limit)?;
                 continue;
             }
             self.follow_logger()?;
-            for batch in batches {
+            while let Some(batch) = self.batches.pop_front() {
                 self.answer(batch)?;
             }
             self.renew_title()?;
@@ -72,48 +87,45 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// Logs what is still in the queue when `run` ends early.
-    pub fn flush(&mut self) {
-        for event in self.bridge.queue.take().into_iter().flat_map(|batch| batch.events) {
-            if let Event::Line(line) = event {
-                self.log.push(line);
-            }
-        }
-        let _ = self.log.flush(self.ruby, self.handler);
+    /// What was to be logged when `serve` ended early. Calls no Ruby.
+    pub fn into_lines(mut self) -> Vec<Line> {
+        let later = self.batches.into_iter().chain(self.bridge.queue.take()).flat_map(|batch| batch.events);
+        self.lines.extend(self.calls.into_iter().chain(later).filter_map(Event::into_line));
+        self.lines
     }
 
     /// What has happened is logged before the blocks are called, and what they answered after that:
     /// so lines that a block logs itself stand where they belong, and each batch is written twice
     /// at most.
     fn answer(&mut self, batch: Batch) -> Result<(), Error> {
-        let mut calls = Vec::with_capacity(batch.events.len());
         for event in batch.events {
             match event {
-                Event::Line(line) => self.log.push(line),
-                call => calls.push(call),
+                Event::Line(line) => self.lines.push(line),
+                call => self.calls.push_back(call),
             }
         }
-        self.log.flush(self.ruby, self.handler)?;
+        self.log.write(&mut self.lines, self.handler)?;
 
         let origin = batch.origin.as_ref();
-        let mut answers = Answers::default();
-        let mut delivered = Instant::now();
-        for call in calls {
-            self.call(call, &mut answers)?;
+        while let Some(call) = self.calls.pop_front() {
+            if self.last_slow.is_some_and(|then| then.elapsed() < SLOW_PERIOD) {
+                self.answers.deliver(origin);
+            }
+            let called = Instant::now();
+            self.call(call)?;
             self.check_fork()?;
-            // One slow block must not keep the answers of the others.
-            if delivered.elapsed() > DELIVERY_PERIOD {
-                answers.deliver(origin);
-                delivered = Instant::now();
-                self.log.flush(self.ruby, self.handler)?;
+            if called.elapsed() > SLOW {
+                self.last_slow = Some(Instant::now());
+                self.answers.deliver(origin);
+                self.log.write(&mut self.lines, self.handler)?;
                 self.renew_title()?;
             }
         }
-        answers.deliver(origin);
-        self.log.flush(self.ruby, self.handler)
+        self.answers.deliver(origin);
+        self.log.write(&mut self.lines, self.handler)
     }
 
-    fn call(&mut self, call: Event, answers: &mut Answers) -> Result<(), Error> {
+    fn call(&mut self, call: Event) -> Result<(), Error> {
         match call {
             Event::Question { client, data, answer } => {
                 if answer.is_closed() {
@@ -122,7 +134,7 @@ impl<'a> Dispatcher<'a> {
                 let text = self.ruby.str_from_slice(&data);
                 drop(data); // Lets the connection append its next chunk in place.
                 let verdict = self.decide(Peer(&client), text.as_value())?;
-                answers.push(answer, verdict);
+                self.answers.push(answer, verdict);
             }
             Event::Failure { callback, remote, done } => {
                 let method = match callback {
@@ -134,7 +146,7 @@ impl<'a> Dispatcher<'a> {
                 }
                 let _ = done.send(());
             }
-            Event::Line(line) => self.log.push(line),
+            Event::Line(line) => self.lines.push(line),
         }
         Ok(())
     }
@@ -173,7 +185,7 @@ impl<'a> Dispatcher<'a> {
     fn log_text(&mut self, severity: Severity, method: &str, arguments: impl ArgList) -> Result<(), Error> {
         let text: RString = self.handler.funcall(method, arguments)?;
         let text = printable(&String::from_utf8_lossy(&text.to_bytes()));
-        self.log.push(Line::new(severity, text));
+        self.lines.push(Line::new(severity, text));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The Ruby class `ProxyMachine::Engine`: bind, run, drain.
 
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use magnus::{Class, Error, Module, Object, RClass, Ruby, Symbol, Value, function, method};
@@ -9,7 +9,7 @@ use proxymachine_engine::{Config, Outcome, Shutdown, Stats, listener, server};
 
 use crate::bridge::{BlockRouter, Bridge, Reporter};
 use crate::dispatch::Dispatcher;
-use crate::log::{Line, Severity};
+use crate::log::{Line, Log, Severity};
 use crate::queue::Event;
 use crate::{error, gvl};
 
@@ -22,7 +22,11 @@ struct Engine {
     bridge: Arc<Bridge>,
     shutdown: Arc<Shutdown>,
     stats: OnceLock<Arc<Stats>>,
-    outcome: OnceLock<Outcome>,
+    unwritten: Mutex<Vec<Line>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {
@@ -38,7 +42,7 @@ impl Engine {
             config,
             shutdown: Arc::new(Shutdown::new()),
             stats: OnceLock::new(),
-            outcome: OnceLock::new(),
+            unwritten: Mutex::default(),
         })
     }
 
@@ -47,9 +51,9 @@ impl Engine {
         self.port
     }
 
-    /// `run(handler)`: serves until it is drained. Returns the outcome.
-    fn run(ruby: &Ruby, this: &Self, handler: Value) -> Result<Option<Symbol>, Error> {
-        let listeners = std::mem::take(&mut *this.listeners.lock().unwrap_or_else(PoisonError::into_inner));
+    /// `run(handler)`: serves until it is drained.
+    fn run(ruby: &Ruby, this: &Self, handler: Value) -> Result<(), Error> {
+        let listeners = std::mem::take(&mut *lock(&this.listeners));
         if listeners.is_empty() {
             return Err(error::new(ruby, "Error", "an engine runs only once"));
         }
@@ -57,37 +61,42 @@ impl Engine {
         let router = BlockRouter(Arc::clone(&this.bridge));
         let reporter = Reporter(Arc::clone(&this.bridge));
         let shutdown = Arc::clone(&this.shutdown);
-        let engine = server::start(listeners, this.config.clone(), router, reporter, shutdown)
-            .map_err(|error| error::start(ruby, &error))?;
+        let start = || server::start(listeners, this.config.clone(), router, reporter, shutdown);
+        let engine = gvl::without_signals(start).map_err(|error| error::start(ruby, &error))?;
         let _ = this.stats.set(Arc::clone(engine.stats()));
 
         let mut dispatcher = Dispatcher::new(ruby, &this.bridge, handler);
         let served = dispatcher.serve();
         if gvl::generation() != generation {
-            // A forked child: there is nothing to stop, and no thread to join.
+            // A forked child: there is nothing to stop and no thread to join, and whatever wakes a
+            // task could wait for a lock that nobody holds any more.
             std::mem::forget(engine);
-            served?;
-            unreachable!("a fork ends dispatch::serve with an error");
+            std::mem::forget(dispatcher);
+            return served;
         }
+        // No Ruby from here on: `served` may be a jump under way, which must find Ruby as it left it.
         if served.is_err() {
             this.shutdown.abort();
         }
         // The threads need no GVL to finish, so it does no harm to hold it for these milliseconds.
-        let _ = this.outcome.set(engine.join());
-        if served.is_err() {
-            dispatcher.flush();
-        }
-        served?;
-        Ok(Self::outcome(ruby, this))
+        engine.join();
+        lock(&this.unwritten).extend(dispatcher.into_lines());
+        served
     }
 
-    /// How `run` ended: `:drained`, or `:forced` if connections were cut off.
-    fn outcome(ruby: &Ruby, this: &Self) -> Option<Symbol> {
-        this.outcome.get().map(|outcome| {
-            ruby.to_symbol(match outcome {
-                Outcome::Drained => "drained",
-                Outcome::Forced(_) => "forced",
-            })
+    /// `flush(handler)`: writes the lines that `run` left when it ended early, or that wait for it.
+    fn flush(&self, handler: Value) -> Result<(), Error> {
+        let mut lines = std::mem::take(&mut *lock(&self.unwritten));
+        let waiting = self.bridge.queue.take().into_iter().flat_map(|batch| batch.events);
+        lines.extend(waiting.filter_map(Event::into_line));
+        Log::new().write(&mut lines, handler)
+    }
+
+    /// How it ended, once it has: `:drained`, or `:forced` if connections were cut off.
+    fn outcome(ruby: &Ruby, this: &Self) -> Symbol {
+        ruby.to_symbol(match this.shutdown.outcome() {
+            Outcome::Drained => "drained",
+            Outcome::Forced(_) => "forced",
         })
     }
 
@@ -103,7 +112,7 @@ impl Engine {
         lines.push(info(format!("Waiting for {current} connections to finish.")));
         self.bridge.queue.send(lines);
         self.bridge.draining.store(true, std::sync::atomic::Ordering::Relaxed);
-        self.shutdown.drain(limit.map(Duration::from_secs_f64));
+        self.shutdown.drain(limit.map(|limit| Duration::try_from_secs_f64(limit).unwrap_or_default()));
     }
 
     /// Waits, on another thread than the one that runs, until all connections have ended.
@@ -128,6 +137,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_singleton_method("listen", function!(Engine::listen, 2))?;
     class.define_method("port", method!(Engine::port, 0))?;
     class.define_method("run", method!(Engine::run, 1))?;
+    class.define_method("flush", method!(Engine::flush, 1))?;
     class.define_method("drain", method!(Engine::drain, 2))?;
     class.define_method("outcome", method!(Engine::outcome, 0))?;
     class.define_method("await_end", method!(Engine::await_end, 0))?;

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,8 +10,8 @@ use std::sync::{Once, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use magnus::Error;
 use magnus::rb_sys::protect;
+use magnus::{Error, Module, Ruby};
 use rb_sys::{
     Qnil, RB_NOGVL_INTR_FAIL, RB_NOGVL_UBF_ASYNC_SAFE, rb_nogvl, rb_thread_alone, rb_thread_check_ints,
 };
@@ -19,7 +20,17 @@ use rb_sys::{
 /// a thread that waits in native code when the last of them ends. So then it looks up now and again.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
-/// A wake-up call for one Ruby thread that waits without the GVL.
+/// Whether this is such a Ruby.
+static DEAF: AtomicBool = AtomicBool::new(true);
+
+/// Looks which Ruby this is.
+pub fn init(ruby: &Ruby) -> Result<(), Error> {
+    let version: String = ruby.class_object().const_get("RUBY_VERSION")?;
+    DEAF.store(matches!(version.get(..3), Some("3.1" | "3.2")), Ordering::Relaxed);
+    Ok(())
+}
+
+/// A wake-up call for one Ruby thread, always the same one, that waits without the GVL.
 ///
 /// Whoever waits looks at its own conditions before it waits again, so a needless call does no
 /// harm. That is why Ruby may use it to interrupt the wait: for a signal, `Thread#kill`, `at_exit`.
@@ -47,8 +58,8 @@ impl Signal {
     pub fn wait(&self, limit: Option<Duration>) -> Result<(), Error> {
         self.waiter.get_or_init(thread::current);
         // SAFETY: on a Ruby thread with the GVL.
-        let alone = unsafe { rb_thread_alone() } != 0;
-        let limit = if alone { limit } else { Some(limit.map_or(LOOK_UP, |limit| limit.min(LOOK_UP))) };
+        let deaf = DEAF.load(Ordering::Relaxed) && unsafe { rb_thread_alone() } == 0;
+        let limit = if deaf { Some(limit.map_or(LOOK_UP, |limit| limit.min(LOOK_UP))) } else { limit };
         without_gvl(self, || {
             if !self.raised.swap(false, Ordering::SeqCst) {
                 match limit {
@@ -120,6 +131,24 @@ pub fn without_gvl<F: FnOnce() -> T, T>(signal: &Signal, work: F) -> Option<T> {
     }
 }
 
+/// Runs `start`, whose threads will hear no signal. Signals are Ruby's business, which handles them on
+/// its own threads; and a SIGPIPE, which splice(2) raises, must not reach a handler of the config.
+pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset() initialises `all`; pthread_sigmask() reads it and initialises `before`.
+    // Neither can fail with these arguments.
+    let before = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        before.assume_init()
+    };
+    let started = start();
+    // SAFETY: `before` is the mask from above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
+    started
+}
+
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
 /// How often the process has been forked since the first call, seen from the child: a number that
@@ -127,14 +156,18 @@ static FORKS: AtomicU64 = AtomicU64::new(0);
 pub fn generation() -> u64 {
     static WATCH: Once = Once::new();
 
-    unsafe extern "C" fn forked() {
+    unsafe extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
 
+    unsafe extern "C" fn in_parent() {
+        proxymachine_engine::process_forked();
+    }
+
     WATCH.call_once(|| {
-        // SAFETY: the handler only touches an atomic, which is safe in a forked child. It lives as
-        // long as the process, since Ruby never unloads an extension.
-        unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+        // SAFETY: the handlers only touch an atomic, which is safe in a forked child. They live as long
+        // as the process, since Ruby never unloads an extension.
+        unsafe { libc::pthread_atfork(None, Some(in_parent), Some(in_child)) };
     });
     FORKS.load(Ordering::Relaxed)
 }

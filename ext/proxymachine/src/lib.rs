@@ -14,5 +14,6 @@ mod verdict;
 
 #[magnus::init]
 fn init(ruby: &magnus::Ruby) -> Result<(), magnus::Error> {
+    gvl::init(ruby)?;
     engine::init(ruby)
 }

@@ -4,11 +4,11 @@
 //! with the default format, the lines are formatted here, as Ruby's `Logger::Formatter` does it, and
 //! handed over in one piece; any other logger gets them one by one.
 
-use std::io::Write;
+use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use magnus::value::ReprValue;
-use magnus::{Error, Ruby, Value};
+use magnus::{Error, Value};
 
 /// Of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,8 @@ impl Line {
     }
 }
 
-/// The lines that are not written yet. Belongs to the Ruby thread.
+/// Writes lines on the Ruby thread.
 pub struct Log {
-    lines: Vec<Line>,
     /// A second since the epoch and how Ruby writes it: local time is Ruby's business.
     second: (u64, String),
     pid: u32,
@@ -42,30 +41,25 @@ pub struct Log {
 
 impl Log {
     pub fn new() -> Self {
-        Self { lines: Vec::new(), second: (0, String::new()), pid: std::process::id() }
+        Self { second: (0, String::new()), pid: std::process::id() }
     }
 
-    pub fn push(&mut self, line: Line) {
-        self.lines.push(line);
-    }
-
-    /// Writes what is there.
+    /// Writes `lines`, and leaves none.
     ///
     /// # Errors
     /// Only what must end the server; a logger that fails costs its lines.
-    pub fn flush(&mut self, ruby: &Ruby, handler: Value) -> Result<(), Error> {
-        if self.lines.is_empty() {
+    pub fn write(&mut self, lines: &mut Vec<Line>, handler: Value) -> Result<(), Error> {
+        if lines.is_empty() {
             return Ok(());
         }
-        let lines = std::mem::take(&mut self.lines);
         if handler.funcall("plain_log?", ())? {
-            let mut text = Vec::with_capacity(lines.len() * 128);
-            for line in &lines {
-                self.format(&mut text, line, handler)?;
+            let mut text = String::with_capacity(lines.len() * 128);
+            for line in lines.drain(..) {
+                self.format(&mut text, &line, handler)?;
             }
-            handler.funcall::<_, _, Value>("write", (ruby.str_from_slice(&text),))?;
+            handler.funcall::<_, _, Value>("write", (text,))?;
         } else {
-            for line in lines {
+            for line in lines.drain(..) {
                 let method = match line.severity {
                     Severity::Info => "info",
                     Severity::Warn => "warn",
@@ -78,7 +72,7 @@ impl Log {
     }
 
     /// `I, [2026-01-31T12:00:00.000000 #4711]  INFO -- : text`
-    fn format(&mut self, out: &mut Vec<u8>, line: &Line, handler: Value) -> Result<(), Error> {
+    fn format(&mut self, out: &mut String, line: &Line, handler: Value) -> Result<(), Error> {
         let since_epoch = line.time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let second = since_epoch.as_secs();
         if self.second.0 != second {

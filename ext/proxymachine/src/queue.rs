@@ -28,6 +28,15 @@ pub enum Event {
     Failure { callback: Callback, remote: String, done: oneshot::Sender<()> },
 }
 
+impl Event {
+    pub fn into_line(self) -> Option<Line> {
+        match self {
+            Self::Line(line) => Some(line),
+            _ => None,
+        }
+    }
+}
+
 /// The config's `proxy_connect_error` and `proxy_inactivity_error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Callback {

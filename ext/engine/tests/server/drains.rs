@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proxymachine_engine::server::Outcome;
+use proxymachine_engine::Outcome;
 use proxymachine_engine::{Config, Shutdown, Verdict};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proxymachine_engine::server::Outcome;
+use proxymachine_engine::Outcome;
 use proxymachine_engine::{Config, Remote, Route, Router, Shutdown, Stats, Verdict, listener, server};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
