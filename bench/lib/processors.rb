@@ -1,0 +1,36 @@
+# frozen_string_literal: true
+
+module Bench
+  # Who runs where. The proxy gets one processor and the load another, so that the one's work is not the other's noise.
+  class Processors
+    def initialize(pin: true)
+      allowed = File.read("/proc/self/status")[/^Cpus_allowed_list:\s*(\S+)/, 1].split(",").flat_map do |range|
+        first, last = range.split("-").map(&:to_i)
+        (first..(last || first)).to_a
+      end
+      @proxy, @load = allowed if pin && allowed.size > 1
+    end
+
+    def pinned?
+      !@proxy.nil?
+    end
+
+    def proxy
+      prefix(@proxy)
+    end
+
+    def load
+      prefix(@load)
+    end
+
+    def to_s
+      pinned? ? "proxy on processor #{@proxy}, load and backend on processor #{@load}" : "not pinned"
+    end
+
+    private
+
+    def prefix(number)
+      number ? ["taskset", "-c", number.to_s] : []
+    end
+  end
+end

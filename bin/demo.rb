@@ -1,0 +1,117 @@
+# frozen_string_literal: true
+
+# The session behind bin/demo, which does the set-up first.
+
+require "open3"
+require "socket"
+
+# A web server of one sentence, which tells who answered.
+class SampleServer
+  attr_reader :name, :port
+
+  def initialize(name)
+    @name = name
+    @listener = TCPServer.new("127.0.0.1", 0)
+    @port = @listener.addr[1]
+  end
+
+  def greeting
+    "Hello from the server for #{name}, on port #{port}.\n"
+  end
+
+  def start
+    Thread.new { loop { Thread.new(@listener.accept) { |client| serve(client) } } }
+    self
+  end
+
+  private
+
+  def serve(client)
+    until [nil, "\r\n"].include?(client.gets); end
+    client.write("HTTP/1.1 200 OK\r\nContent-Length: #{greeting.bytesize}\r\nConnection: close\r\n\r\n#{greeting}")
+  rescue SystemCallError
+    nil # the client has left
+  ensure
+    client.close
+  end
+end
+
+# The real executable, on a port that the system chooses.
+class Proxy
+  ROOT = File.expand_path("..", __dir__)
+  COMMAND = [RbConfig.ruby, "-I#{ROOT}/lib", "#{ROOT}/exe/proxymachine",
+             "-c", "#{ROOT}/examples/demo.rb", "-h", "127.0.0.1", "-p", "0"].freeze
+
+  attr_reader :port, :log
+
+  def initialize(routes)
+    @log, log = IO.pipe
+    # In a process group of its own: Ctrl-C reaches this script alone, which then ends the proxy.
+    @pid = Process.spawn({ "DEMO_ROUTES" => routes }, *COMMAND, in: File::NULL, %i[out err] => log, pgroup: true)
+    log.close
+    await_port
+  end
+
+  # Ends it, and says whether it ended well.
+  def stop
+    Process.kill(:TERM, @pid)
+    Process.wait2(@pid).last.success?
+  end
+
+  private
+
+  def await_port
+    start_of_log = []
+    until @port
+      start_of_log << @log.gets
+      abort "bin/demo: the proxy did not start:\n#{start_of_log.join}" unless start_of_log.last
+      @port = start_of_log.last[/Listening on \S+:(\d+)$/, 1]
+    end
+  end
+end
+
+# Plays the session and checks it: path => the answer that it must have.
+def play(proxy, session)
+  wrong = session.reject do |path, expected|
+    command = ["curl", "--silent", "--show-error", "--max-time", "10", "http://127.0.0.1:#{proxy.port}#{path}"]
+    puts "$ curl #{command.last}"
+    answer, _status = Open3.capture2e({ "no_proxy" => "*" }, *command)
+    puts answer
+    answer == expected
+  end
+  ended_well = proxy.stop
+  wrong.each { |path, expected| warn "bin/demo: #{path} should have been answered: #{expected}" }
+  abort "bin/demo: failed. The proxy's log:\n#{proxy.log.read}" unless wrong.empty? && ended_well
+  puts "", "Each request reached the server that its path names."
+end
+
+# Shows the proxy's log until Ctrl-C.
+def watch(proxy)
+  trap(:TERM) { raise Interrupt }
+  while (line = proxy.log.gets)
+    puts "  #{line}"
+  end
+  abort "bin/demo: the proxy has ended by itself."
+rescue Interrupt
+  abort "bin/demo: the proxy did not end well." unless proxy.stop
+  puts "", "The demo has ended."
+end
+
+$stdout.sync = true
+servers = %w[cats dogs].map { |name| SampleServer.new(name).start }
+proxy = Proxy.new(servers.map { |server| "#{server.name}=127.0.0.1:#{server.port}" }.join(","))
+session = servers.to_h { |server| ["/#{server.name}", server.greeting] }
+                 .merge("/fish" => "There is no server for /fish.\n")
+
+puts "", "ProxyMachine listens on 127.0.0.1:#{proxy.port} with examples/demo.rb, which sends"
+servers.each { |server| puts "  /#{server.name} to the server on 127.0.0.1:#{server.port}" }
+puts "and answers everything else by itself.", ""
+
+if ARGV.include?("--once")
+  play(proxy, session)
+else
+  puts "In another terminal, type"
+  session.each_key { |path| puts "  curl http://127.0.0.1:#{proxy.port}#{path}" }
+  puts "", "This is what the proxy logs; Ctrl-C ends the demo."
+  watch(proxy)
+end

@@ -1,0 +1,120 @@
+# frozen_string_literal: true
+
+# CONTRACT 1, "Real configs": what the block may rely on and what else a config does in the process.
+RSpec.describe "A config" do
+  def config(text)
+    ProxyProcess.start(text)
+  end
+
+  it "keeps self as main, with the instance variables set at top level" do
+    proxy = config(<<~'RUBY')
+      @routes = { "a" => "first" }
+      @asked = 0
+      proxy { |data| @asked += 1; { :close => "#{self} #{@routes[data]} #{@asked}" } }
+    RUBY
+    expect(Array.new(2) { ask("a", proxy) }).to eq ["main first 1", "main first 2"]
+  end
+
+  it "keeps the local variables that the block closed over, and can change them" do
+    proxy = config("seen = []\nproxy { |data| seen << data.dup; { :close => seen.join(',') } }")
+    expect(%w[a b c].map { |word| ask(word, proxy) }).to eq %w[a a,b a,b,c]
+  end
+
+  it "reads $1, named captures and binary regexes of the data" do
+    proxy = config(<<~'RUBY')
+      proxy do |data|
+        if data =~ %r{\A....git-upload-pack /([\w.\-]+)/[\w.\-]+\000host=(.+)\000}n
+          user, host = $1, $2
+          /(?<letter>[a-z])/ =~ data
+          { :close => "#{user} #{host} #{letter}" }
+        elsif data =~ /\xFF\xFE(.)/n
+          { :close => $1 }
+        else
+          { :noop => true }
+        end
+      end
+    RUBY
+    expect(ask("0033git-upload-pack /alice/repo.git\0host=example.com\0", proxy)).to eq "alice example.com g"
+    expect(ask("\xFF\xFEx".b, proxy)).to eq "x"
+  end
+
+  it "unpacks binary data" do
+    proxy = config(<<~'RUBY')
+      proxy do |data|
+        v, c, port, o1, o2, o3, o4, user = data.unpack("CCnC4a*")
+        { :close => "#{v} #{c} #{[o1, o2, o3, o4] * '.'}:#{port} #{user[0, user.index("\0")]}" }
+      end
+    RUBY
+    expect(ask([4, 1, 80, 127, 0, 0, 1, "bob\0"].pack("CCnC4a*"), proxy)).to eq "4 1 127.0.0.1:80 bob"
+  end
+
+  it "starts threads, which run beside the server and change what the block sees" do
+    proxy = config(<<~RUBY)
+      $rounds = 0
+      Thread.new { loop { $rounds += 1; sleep 0.01 } }
+      proxy { |data| { :close => $rounds.to_s } }
+    RUBY
+    first = ask("?", proxy).to_i
+    eventually { expect(ask("?", proxy).to_i).to be > first + 2 }
+  end
+
+  it "uses rand" do
+    proxy = config("proxy { |data| { :close => %w[a b].sort_by { rand }.first } }")
+    expect(ask("?", proxy)).to eq("a").or eq("b")
+  end
+
+  it "prints with puts, from the file and from the block, in order with the log" do
+    proxy = config("puts 'loading'\nproxy { |data| puts \"asked \#{data}\"; { :close => true } }")
+    ask("this", proxy)
+    eventually { expect(proxy.stdout).to match(/\Aloading\n.*Listening on.*^asked this$/m) }
+  end
+
+  it "blocks in a look-up over the network and routes by its result" do
+    directory = Backend.new { |session| session.write("address of #{session.read}") }
+    proxy = config(<<~RUBY)
+      proxy do |data|
+        answer = TCPSocket.open("127.0.0.1", #{directory.port}) { |s| s.write(data); s.read }
+        { :close => answer }
+      end
+    RUBY
+    expect(ask("alice", proxy)).to eq "address of alice"
+  end
+
+  it "limits a look-up with Timeout.timeout and answers otherwise" do
+    proxy = config(<<~RUBY)
+      require "timeout"
+      proxy do |data|
+        begin
+          Timeout.timeout(0.1) { sleep }
+        rescue Timeout::Error
+          { :close => "too late" }
+        end
+      end
+    RUBY
+    expect(ask("?", proxy)).to eq "too late"
+  end
+
+  it "changes its routes in the error callback, so that the next client is sent elsewhere" do
+    good = Backends.once("good")
+    bad = Backends.closing
+    proxy = config(<<~RUBY)
+      $routes = [#{bad.address.inspect}, #{good.address.inspect}]
+      proxy { |data| { :remote => $routes.first } }
+      proxy_connect_error { |remote| $routes.delete(remote) }
+    RUBY
+    expect(ask("x", proxy)).to eq ""
+    expect(ask("x", proxy)).to eq "good:x"
+  end
+
+  it "keeps the traps it installed itself" do
+    proxy = config(<<~RUBY)
+      %w[USR1 USR2 HUP WINCH].each { |name| trap(name) { puts "got \#{name}" } }
+      proxy { |data| { :close => "served" } }
+    RUBY
+    %w[USR1 USR2 HUP WINCH].each do |name|
+      proxy.signal(name)
+      eventually { expect(proxy.stdout).to include "got #{name}\n" }
+    end
+    expect(ask("?", proxy)).to eq "served"
+  end
+end

@@ -1,0 +1,69 @@
+# frozen_string_literal: true
+
+# CONTRACT 7: undecided clients do not hold a drain for ever.
+RSpec.describe "A drain" do
+  let(:backend) { Backends.once("backend") }
+  let(:proxy) do
+    ProxyProcess.start(<<~RUBY)
+      proxy do |data|
+        sleep 0.5 if data == "slow"
+        data.start_with?("wait") && !data.end_with?("!") ? { :noop => true } : { :remote => #{backend.address.inspect} }
+      end
+    RUBY
+  end
+
+  %w[QUIT TERM].each do |name|
+    describe "by #{name}" do
+      it "closes the clients that have sent nothing when it begins" do
+        clients = Array.new(3) { connect }
+        clients.each { |client| proxy.await("INFO Accepted #{client.address}") }
+        proxy.signal(name)
+        expect(clients).to all(be_ended)
+        expect(proxy.wait(within: 8)).to be_success
+      end
+
+      it "lets a client whose decision is open send the rest, and serves it" do
+        client = connect.write("wait")
+        proxy.await(answer_line(client, { noop: true }))
+        proxy.signal(name)
+        proxy.await("INFO Received #{name} signal. No longer accepting new connections.")
+        expect(client.write("ed!").read_all).to eq "backend:waited!"
+        expect(proxy.wait(within: 8)).to be_success
+      end
+
+      it "serves a client whose decision is being made" do
+        client = connect.write("slow")
+        proxy.await("INFO Accepted #{client.address}")
+        proxy.signal(name)
+        expect(client.read_all).to eq "backend:slow"
+        expect(proxy.wait).to be_success
+      end
+    end
+  end
+
+  it "tells how many connections it waits for, at the signal and at each close" do
+    silent = Backends.silent
+    proxy = ProxyProcess.start("proxy { |data| { :remote => #{silent.address.inspect} } }")
+    clients = Array.new(3) { connect(proxy).write("x") }
+    eventually { expect(proxy.lines.grep(/Successful/).size).to eq 3 }
+    proxy.signal("QUIT")
+    proxy.await("INFO Waiting for 3 connections to finish.")
+    clients.each_with_index do |client, index|
+      client.reset
+      proxy.await("INFO Waiting for #{2 - index} connections to finish.")
+    end
+    proxy.wait
+    expect(proxy.lines.grep(/Waiting/).map { |line| line[/\d+/] }).to eq %w[3 2 1 0]
+  end
+
+  it "keeps the title true" do
+    silent = Backends.silent
+    proxy = ProxyProcess.start("proxy { |data| { :remote => #{silent.address.inspect} } }")
+    clients = Array.new(2) { connect(proxy).write("x") }
+    eventually { expect(proxy.connections).to eq 2 }
+    proxy.signal("QUIT")
+    clients.first.reset
+    eventually { expect(proxy.connections).to eq 1 }
+    expect(proxy).to be_running
+  end
+end

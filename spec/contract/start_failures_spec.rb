@@ -1,0 +1,137 @@
+# frozen_string_literal: true
+
+# CONTRACT 7: any start-up failure is one clear message on stderr and a non-zero exit: 2 for the usage, 1 otherwise.
+RSpec.describe "A start that fails" do
+  usable = "proxy { |data| { :close => true } }"
+
+  # Asserts the manner of every failure and returns the message.
+  def message_of(child, status)
+    expect(child.wait.exitstatus).to eq status
+    expect(child.stdout).not_to include "Listening"
+    expect(child.stderr).to start_with "proxymachine: "
+    expect(child.stderr).not_to match(/panicked|RUST_BACKTRACE|\bfrom \S+:\d+:in|:\d+:in `/)
+    expect(child.stderr.lines.size).to be <= 3
+    child.stderr
+  end
+
+  def failing_config(text, **options)
+    message_of(ProxyProcess.new(text, **options), 1)
+  end
+
+  def failing_arguments(*args, status: 2)
+    message_of(Child.new(*ProxyProcess.command, *args), status)
+  end
+
+  describe "for its usage exits with 2:" do
+    it "no config" do
+      expect(failing_arguments).to include "-c"
+      expect(failing_arguments("-h", "127.0.0.1", "-p", "0")).to include "-c"
+    end
+
+    it "an unknown option, which it names" do
+      expect(failing_arguments("--verbose")).to include "--verbose"
+      expect(failing_arguments("-x")).to include "-x"
+    end
+
+    it "an option without its argument, which it names" do
+      expect(failing_arguments("-c")).to include "-c"
+      expect(failing_arguments("-c", "config.rb", "--port")).to include "--port"
+    end
+
+    ["http", "70000", "-1", "80x", "", "99999999999999999999"].each do |port|
+      it "the port #{port.inspect}" do
+        child = ProxyProcess.new(usable, args: ["-h", "127.0.0.1", "--port=#{port}"])
+        expect(message_of(child, 2)).to include "port", port
+      end
+    end
+  end
+
+  describe "for its config exits with 1:" do
+    it "no such file" do
+      expect(failing_arguments("-c", "/no/such/config.rb", "-p", "0", status: 1)).to include "/no/such/config.rb"
+    end
+
+    it "a directory" do
+      Dir.mktmpdir { |dir| expect(failing_arguments("-c", dir, "-p", "0", status: 1)).to include dir }
+    end
+
+    it "a file that may not be read" do
+      skip "root may read everything" if Process.uid.zero?
+      Dir.mktmpdir do |dir|
+        path = File.join(dir, "secret.rb")
+        File.write(path, usable)
+        File.chmod(0, path)
+        expect(failing_arguments("-c", path, "-p", "0", status: 1)).to include path
+      end
+    end
+
+    it "a syntax error, with file and line" do
+      expect(failing_config("x = 1\nproxy do |data|\n")).to match(/config\.rb:[23]: .*(syntax error|unexpected)/i)
+    end
+
+    it "an exception, with file, line, message and class" do
+      expect(failing_config("x = 1\nraise ArgumentError, 'no routes'"))
+        .to match(/config\.rb:2: no routes \(ArgumentError\)/)
+    end
+
+    it "an exception in a method that it calls, with the config's own line" do
+      expect(failing_config("x = 1\n\nInteger('many')")).to match(/config\.rb:3: .*many.*\(ArgumentError\)/)
+    end
+
+    it "a library that is not there" do
+      expect(failing_config("require 'no/such/library'\n#{usable}"))
+        .to match(%r{config\.rb:1: cannot load such file -- no/such/library \(LoadError\)})
+    end
+
+    it "a name that is not defined" do
+      expect(failing_config("\nRoutes.load")).to match(/config\.rb:2: uninitialized constant Routes.*\(NameError\)/)
+    end
+
+    it "an endless recursion" do
+      expect(failing_config("def again() again end\nagain")).to match(/config\.rb:1: .*\(SystemStackError\)/)
+    end
+
+    it "no proxy block" do
+      expect(failing_config("ROUTES = {}")).to match(/config\.rb.*proxy/)
+    end
+
+    it "an empty file" do
+      expect(failing_config("")).to match(/config\.rb.*proxy/)
+    end
+  end
+
+  it "for a config that exits has that status, and no message of its own" do
+    child = ProxyProcess.new("puts 'not today'\nexit 5")
+    expect(child.wait.exitstatus).to eq 5
+    expect(child.stdout).to eq "not today\n"
+    expect(child.stderr).to eq ""
+  end
+
+  describe "for its address exits with 1:" do
+    it "a port in use, which it names" do
+      taken = Backends.silent
+      expect(failing_config(usable, args: ["-h", "127.0.0.1", "-p", taken.port.to_s])).to include taken.address
+    end
+
+    it "an address of another machine" do
+      expect(failing_config(usable, args: ["-h", "192.0.2.1", "-p", "0"])).to include "192.0.2.1"
+    end
+
+    it "a host that is no name" do
+      expect(failing_config(usable, args: ["-h", "no such host", "-p", "0"])).to include "no such host"
+    end
+  end
+
+  it "for want of the extension exits with 1 and says how to build it, while --help and --version work" do
+    skip "is about a checkout" if ENV["PROXYMACHINE_BIN"]
+    Dir.mktmpdir do |dir|
+      %w[lib exe].each { |folder| FileUtils.cp_r(File.join(ProxyProcess::ROOT, folder), dir) }
+      Dir[File.join(dir, "lib", "**", "*.so")].each { |file| File.unlink(file) }
+      File.write(File.join(dir, "config.rb"), usable)
+      executable = [RbConfig.ruby, "-I", File.join(dir, "lib"), File.join(dir, "exe", "proxymachine")]
+      child = Child.new(*executable, "-c", File.join(dir, "config.rb"), "-h", "127.0.0.1", "-p", "0")
+      expect(message_of(child, 1)).to match(/extension.*rake compile/m)
+      %w[--help --version].each { |option| expect(Child.new(*executable, option).wait).to be_success }
+    end
+  end
+end

@@ -1,0 +1,142 @@
+# frozen_string_literal: true
+
+# CONTRACT 1: the three verbs, wherever and however they are called.
+RSpec.describe "The verbs of a config" do
+  def answer_of(config)
+    ask("x", ProxyProcess.start(config))
+  end
+
+  describe "proxy" do
+    it "takes a block" do
+      expect(answer_of("proxy { |data| { :close => 'block' } }")).to eq "block"
+    end
+
+    it "takes a lambda" do
+      expect(answer_of("router = lambda { |data| { :close => 'lambda' } }\nproxy(&router)")).to eq "lambda"
+    end
+
+    it "takes a method" do
+      expect(answer_of("def route(data) { :close => 'method' } end\nproxy(&method(:route))")).to eq "method"
+    end
+
+    it "takes the method of an object, which keeps its self" do
+      expect(answer_of(<<~RUBY)).to eq "of an object x"
+        class Router
+          def initialize; @name = "of an object"; end
+          def route(data) { :close => "\#{@name} \#{data}" } end
+        end
+        proxy(&Router.new.method(:route))
+      RUBY
+    end
+
+    it "works inside a module" do
+      expect(answer_of("module Routes\n  proxy { |data| { :close => name } }\nend")).to eq "Routes"
+    end
+
+    it "works inside a class" do
+      expect(answer_of("class Routes\n  proxy { |data| { :close => name } }\nend")).to eq "Routes"
+    end
+
+    it "works inside a method" do
+      expect(answer_of(<<~RUBY)).to eq "installed"
+        class Routes
+          def initialize(word) @word = word end
+          def install
+            proxy { |data| { :close => @word } }
+          end
+        end
+        Routes.new("installed").install
+      RUBY
+    end
+
+    it "is a public method of every object" do
+      expect(answer_of("'any object'.proxy { |data| { :close => 'public' } }")).to eq "public"
+    end
+
+    it "counts when called last" do
+      expect(answer_of("proxy { |d| { :close => 'first' } }\nproxy { |d| { :close => 'last' } }")).to eq "last"
+    end
+  end
+
+  describe "proxy, called again while the server runs" do
+    running(:proxy) do
+      ProxyProcess.start(<<~'RUBY')
+        generation = 0
+        route = lambda do
+          mine = generation += 1
+          proxy { |data| data.end_with?("?") ? { :close => "generation #{mine}" } : { :noop => true } }
+        end
+        trap("USR2") { route.call; puts "generation #{generation} is there" }
+        route.call
+      RUBY
+    end
+
+    def reload
+      known = proxy.stdout.scan(/^generation (\d+) is there$/).size
+      proxy.signal("USR2")
+      eventually { proxy.stdout.scan(/^generation (\d+) is there$/).size > known }
+    end
+
+    def generation(answer)
+      answer[/\d+/].to_i
+    end
+
+    it "decides for the next connection, say from a trap that re-loads the routes" do
+      before = generation(ask("?"))
+      reload
+      expect(ask("?")).to eq "generation #{before + 1}"
+    end
+
+    it "decides for the next chunk of a connection that waits" do
+      before = generation(ask("?"))
+      client = connect.write("wait")
+      proxy.await(/noop/)
+      reload
+      expect(client.write("?").read_all).to eq "generation #{before + 1}"
+    end
+  end
+
+  %w[proxy_connect_error proxy_inactivity_error].each do |verb|
+    describe verb do
+      running(:failing) { Backends.closing }
+      running(:silent) { Backends.silent }
+
+      # Plays the failure that the callback is for and returns the line that the callback is to write.
+      def callback_output(verb, config)
+        answer = { remote: failing.address }
+        answer = { remote: silent.address, inactivity_timeout: 0.1 } if verb == "proxy_inactivity_error"
+        proxy = ProxyProcess.start("$stdout.sync = true\nproxy { |data| #{answer} }\n#{config}")
+        ask("x", proxy)
+        eventually { proxy.stdout[/^callback.*$/] }
+      end
+
+      def remote(verb)
+        verb == "proxy_connect_error" ? failing.address : silent.address
+      end
+
+      it "takes a block" do
+        expect(callback_output(verb, "#{verb} { |remote| puts \"callback \#{remote}\" }"))
+          .to eq "callback #{remote(verb)}"
+      end
+
+      it "takes a lambda" do
+        expect(callback_output(verb, "#{verb}(&lambda { |remote| puts \"callback \#{remote}\" })"))
+          .to eq "callback #{remote(verb)}"
+      end
+
+      it "takes a method, inside a module" do
+        expect(callback_output(verb, <<~RUBY)).to eq "callback #{remote(verb)}"
+          module Failures
+            def self.note(remote) puts "callback \#{remote}" end
+            #{verb}(&method(:note))
+          end
+        RUBY
+      end
+
+      it "counts when called last" do
+        expect(callback_output(verb, "#{verb} { |r| puts 'callback first' }\n#{verb} { |r| puts 'callback last' }"))
+          .to eq "callback last"
+      end
+    end
+  end
+end

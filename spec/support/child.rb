@@ -1,0 +1,72 @@
+# frozen_string_literal: true
+
+# A process started by the specs. Its outputs go to files, so that what it has written can be read at any moment; it is
+# only ever signalled by its own id, or by that of the process group made for it.
+class Child
+  include Owned
+
+  attr_reader :pid, :dir
+
+  def initialize(*command, dir: Dir.mktmpdir("proxymachine-spec"), stdout: File.join(dir, "stdout"), **options)
+    @dir = dir
+    @stdout = stdout
+    @mark = 0
+    @pid = Process.spawn(*command, in: File::NULL, out: stdout, err: File.join(dir, "stderr"), pgroup: true, **options)
+    @waiter = Process.detach(@pid)
+    own
+  end
+
+  def stdout
+    text_of(@stdout)
+  end
+
+  def stderr
+    text_of(File.join(dir, "stderr"))
+  end
+
+  # The standard output, unless a config sends the log elsewhere.
+  def log
+    stdout
+  end
+
+  def mark
+    @mark = log.size
+  end
+
+  # What was logged since the running example began.
+  def recent_log
+    log[@mark..] || ""
+  end
+
+  def report
+    "--- #{self.class} #{pid}, its log since the example began:\n#{recent_log}--- its stderr:\n#{stderr}"
+  end
+
+  def signal(name)
+    Process.kill(name, pid)
+  end
+
+  def running?
+    @waiter.alive?
+  end
+
+  # The Process::Status, once it has ended.
+  def wait(within: Eventually::DEADLINE)
+    raise "process #{pid} still runs after #{within} s" unless @waiter.join(within)
+
+    @waiter.value
+  end
+
+  def stop
+    disown
+    Process.kill(:KILL, -pid) if running?
+    @waiter.join(5)
+    FileUtils.rm_rf(dir)
+  end
+
+  private
+
+  def text_of(path)
+    File.exist?(path) ? File.read(path, encoding: Encoding::UTF_8).scrub : ""
+  end
+end

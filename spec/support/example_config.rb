@@ -1,0 +1,11 @@
+# frozen_string_literal: true
+
+# The proxy with one of the configs in examples/, which read their routes from the environment.
+module ExampleConfig
+  module_function
+
+  def start(name, environment)
+    path = File.join(ProxyProcess::ROOT, "examples", "#{name}.rb")
+    ProxyProcess.start("", args: ["-c", path, "-h", "127.0.0.1", "-p", "0"], env: environment)
+  end
+end
