@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::scratch;
-use crate::stream::{Stream, has_ended, is_would_block};
+use crate::stream::{Stream, is_would_block, readable};
 use crate::unsent::unsent;
 
 /// Whether a forked child of this process may hold copies of our sockets.
@@ -47,7 +47,10 @@ pub(crate) async fn send_all(client: &TcpStream, mut words: Bytes, patience: Dur
 /// Returns at once when nothing can be lost: the client has ended its side, or it has received
 /// everything and is silent.
 pub(crate) async fn linger(client: &TcpStream, patience: Duration) {
-    let nothing_to_lose = has_ended(client) || (is_silent(client) && unsent(client) == 0);
+    let nothing_to_lose = match readable(client) {
+        None => unsent(client) == 0,
+        Some(ready) => ready.is_read_closed(),
+    };
     if nothing_to_lose || client.shutdown().is_err() {
         return;
     }
@@ -61,10 +64,4 @@ pub(crate) async fn linger(client: &TcpStream, patience: Duration) {
         }
     };
     let _ = Box::pin(timeout(patience, discard_all)).await;
-}
-
-/// Whether there is nothing to read. Asks the kernel: an event may be under way.
-fn is_silent(client: &TcpStream) -> bool {
-    let mut byte = [std::mem::MaybeUninit::uninit()];
-    !matches!(SockRef::from(client).peek(&mut byte), Ok(1..))
 }

@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 
 /// One side of a relay.
@@ -93,14 +93,19 @@ fn exhausted(stream: &TcpStream, interest: Interest) {
     }
 }
 
-/// Whether the peer is known to have ended its side, without reading what it sent before.
-pub(crate) fn has_ended(stream: &TcpStream) -> bool {
+/// What is known about reading, without asking the kernel: None is nothing to read.
+pub(crate) fn readable(stream: &TcpStream) -> Option<Ready> {
     let mut ready = std::pin::pin!(stream.ready(Interest::READABLE));
     match ready.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(ready)) => ready.is_read_closed(),
-        Poll::Ready(Err(_)) => true,
-        Poll::Pending => false,
+        Poll::Ready(Ok(ready)) => Some(ready),
+        Poll::Ready(Err(_)) => Some(Ready::READ_CLOSED),
+        Poll::Pending => None,
     }
+}
+
+/// Whether the peer is known to have ended its side, without reading what it sent before.
+pub(crate) fn has_ended(stream: &TcpStream) -> bool {
+    readable(stream).is_some_and(Ready::is_read_closed)
 }
 
 pub(crate) fn is_would_block(error: &io::Error) -> bool {

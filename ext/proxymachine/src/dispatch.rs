@@ -160,13 +160,14 @@ impl<'a> Dispatcher<'a> {
         if self.bridge.info.load(Relaxed) {
             self.log_text(Severity::Info, "answered", (client.to_string(), answer))?;
         }
-        let client = client.to_string();
         match self.reader.read(answer) {
             Ok(verdict) => return Ok(verdict),
             Err(Refusal::Raised(error)) => return self.raised(error),
-            Err(Refusal::Invalid) => self.log_text(Severity::Error, "invalid_answer", (client, answer))?,
+            Err(Refusal::Invalid) => {
+                self.log_text(Severity::Error, "invalid_answer", (client.to_string(), answer))?;
+            }
             Err(Refusal::Remote(remote, reason)) => {
-                self.log_text(Severity::Error, "invalid_remote", (client, remote, reason))?;
+                self.log_text(Severity::Error, "invalid_remote", (client.to_string(), remote, reason))?;
             }
         }
         Ok(Verdict::Close(None))

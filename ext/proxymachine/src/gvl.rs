@@ -10,10 +10,11 @@ use std::sync::{Once, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use magnus::rb_sys::protect;
-use magnus::{Error, Module, Ruby};
+use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
+use magnus::{Error, Module, RHash, Ruby, StaticSymbol, Value};
 use rb_sys::{
-    Qnil, RB_NOGVL_INTR_FAIL, RB_NOGVL_UBF_ASYNC_SAFE, rb_nogvl, rb_thread_alone, rb_thread_check_ints,
+    Qnil, RB_NOGVL_INTR_FAIL, RB_NOGVL_UBF_ASYNC_SAFE, VALUE, rb_hash_aref, rb_nogvl, rb_thread_alone,
+    rb_thread_check_ints,
 };
 
 /// Before 3.3, Ruby leaves hearing signals to one of its other threads if there are any, and forgets
@@ -129,6 +130,25 @@ pub fn without_gvl<F: FnOnce() -> T, T>(signal: &Signal, work: F) -> Option<T> {
         Ok(value) => Some(value),
         Err(panic) => std::panic::resume_unwind(panic),
     }
+}
+
+/// The values of several keys of a plain Hash, under one protection: setting that up costs more than
+/// the look-ups.
+///
+/// # Errors
+/// What a default block of the Hash raises.
+pub fn hash_values<const N: usize>(hash: RHash, keys: [StaticSymbol; N]) -> Result<[Value; N], Error> {
+    let mut values: [VALUE; N] = [Qnil.into(); N];
+    protect(|| {
+        for (value, key) in values.iter_mut().zip(keys) {
+            // SAFETY: on a Ruby thread with the GVL; its exceptions and jumps end at protect(). The
+            // garbage collector sees `values` on this thread's stack.
+            *value = unsafe { rb_hash_aref(hash.as_raw(), key.as_raw()) };
+        }
+        Qnil.into()
+    })?;
+    // SAFETY: these are live Ruby values.
+    Ok(values.map(|value| unsafe { Value::from_raw(value) }))
 }
 
 /// Runs `start`, whose threads will hear no signal. Signals are Ruby's business, which handles them on

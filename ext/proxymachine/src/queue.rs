@@ -94,7 +94,11 @@ impl Queue {
     }
 
     fn flush(&self, origin: Option<Handle>) {
-        let events = OUTBOX.take();
+        // As much room for the next turn as this one took.
+        let events = OUTBOX.with_borrow_mut(|outbox| {
+            let room = Vec::with_capacity(outbox.len());
+            mem::replace(outbox, room)
+        });
         if !events.is_empty() {
             self.push(Batch { events, origin });
         }
@@ -142,8 +146,12 @@ impl Answers {
 
     /// Delivers them all with one wake-up of the engine thread.
     pub fn deliver(&mut self, origin: Option<&Handle>) {
-        let verdicts = mem::take(&mut self.verdicts);
-        if let (Some(origin), false) = (origin, verdicts.is_empty()) {
+        if self.verdicts.is_empty() {
+            return;
+        }
+        let room = Vec::with_capacity(self.verdicts.len());
+        let verdicts = mem::replace(&mut self.verdicts, room);
+        if let Some(origin) = origin {
             origin.spawn(async move {
                 for (answer, verdict) in verdicts {
                     // A connection that has ended meanwhile wants no answer.

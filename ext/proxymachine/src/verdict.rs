@@ -8,6 +8,8 @@ use magnus::value::{Qtrue, ReprValue};
 use magnus::{Error, RHash, RString, Ruby, StaticSymbol, Symbol, Value};
 use proxymachine_engine::{InvalidRemote, Remote, Route, Verdict};
 
+use crate::gvl::hash_values;
+
 /// Why an answer is none.
 pub enum Refusal {
     /// It is nothing that an answer can be.
@@ -26,26 +28,15 @@ impl From<Error> for Refusal {
 
 /// Reads answers. The symbols are looked up once.
 pub struct Reader {
-    remote: StaticSymbol,
-    data: StaticSymbol,
-    reply: StaticSymbol,
-    connect_timeout: StaticSymbol,
-    inactivity_timeout: StaticSymbol,
-    close: StaticSymbol,
-    noop: StaticSymbol,
+    keys: [StaticSymbol; 7],
 }
+
+/// The keys of an answer, in the order of `Reader::keys`.
+const KEYS: [&str; 7] = ["remote", "close", "noop", "data", "reply", "connect_timeout", "inactivity_timeout"];
 
 impl Reader {
     pub fn new(ruby: &Ruby) -> Self {
-        Self {
-            remote: ruby.sym_new("remote"),
-            data: ruby.sym_new("data"),
-            reply: ruby.sym_new("reply"),
-            connect_timeout: ruby.sym_new("connect_timeout"),
-            inactivity_timeout: ruby.sym_new("inactivity_timeout"),
-            close: ruby.sym_new("close"),
-            noop: ruby.sym_new("noop"),
-        }
+        Self { keys: KEYS.map(|name| ruby.sym_new(name)) }
     }
 
     /// A Hash, or one of the short forms of 0.1.x: `"host:port"`, `:noop`, `:close`.
@@ -56,10 +47,10 @@ impl Reader {
         if let Some(hash) = RHash::from_value(answer) {
             self.read_hash(hash)
         } else if RString::from_value(answer).is_some() {
-            Ok(Verdict::connect(remote(answer)?))
-        } else if is(answer, self.noop) {
+            Ok(Verdict::connect(parse_remote(answer)?))
+        } else if is(answer, self.keys[2]) {
             Ok(Verdict::Wait)
-        } else if is(answer, self.close) {
+        } else if is(answer, self.keys[1]) {
             Ok(Verdict::Close(None))
         } else {
             Err(Refusal::Invalid)
@@ -68,30 +59,33 @@ impl Reader {
 
     fn read_hash(&self, answer: RHash) -> Result<Verdict, Refusal> {
         // A plain Hash is read without a method call; a subclass may have its own idea of [].
-        let ruby = Ruby::get_with(answer);
-        let plain = answer.class().as_raw() == ruby.class_hash().as_raw();
-        let get = |key: StaticSymbol| -> Result<Value, Error> {
-            if plain { answer.aref(key) } else { answer.funcall("[]", (key,)) }
-        };
+        let plain = answer.class().as_raw() == Ruby::get_with(answer).class_hash().as_raw();
+        let values = if plain { hash_values(answer, self.keys)? } else { self.ask_for_values(answer)? };
+        let [remote, close, noop, data, reply, connect_timeout, inactivity_timeout] = values;
 
-        let target = get(self.remote)?;
-        if target.to_bool() {
-            let mut route = Route::new(remote(target)?);
-            route.data = bytes(get(self.data)?)?;
-            route.reply = bytes(get(self.reply)?)?;
-            if let Some(timeout) = seconds(get(self.connect_timeout)?)? {
+        if remote.to_bool() {
+            let mut route = Route::new(parse_remote(remote)?);
+            route.data = bytes(data)?;
+            route.reply = bytes(reply)?;
+            if let Some(timeout) = seconds(connect_timeout)? {
                 route.connect_timeout = timeout;
             }
-            route.inactivity_timeout = seconds(get(self.inactivity_timeout)?)?;
+            route.inactivity_timeout = seconds(inactivity_timeout)?;
             return Ok(Verdict::Connect(Box::new(route)));
         }
-        let close = get(self.close)?;
         if close.to_bool() {
             let words = if Qtrue::from_value(close).is_some() { None } else { bytes(close)? };
             return Ok(Verdict::Close(words));
         }
-        let noop = get(self.noop)?.to_bool();
-        Ok(if noop { Verdict::Wait } else { Verdict::Close(None) })
+        Ok(if noop.to_bool() { Verdict::Wait } else { Verdict::Close(None) })
+    }
+
+    fn ask_for_values(&self, answer: RHash) -> Result<[Value; 7], Error> {
+        let mut values = [Ruby::get_with(answer).qnil().as_value(); 7];
+        for (value, key) in values.iter_mut().zip(self.keys) {
+            *value = answer.funcall("[]", (key,))?;
+        }
+        Ok(values)
     }
 }
 
@@ -100,7 +94,7 @@ fn is(answer: Value, symbol: StaticSymbol) -> bool {
 }
 
 /// `"host:port"` as a String or a Symbol.
-fn remote(value: Value) -> Result<Remote, Refusal> {
+fn parse_remote(value: Value) -> Result<Remote, Refusal> {
     let text = if let Some(string) = RString::from_value(value) {
         string
     } else if let Some(symbol) = Symbol::from_value(value) {
