@@ -20,13 +20,22 @@ class ProxyMachine
       complain("#{e.message}\nTry `proxymachine --help`.", USAGE)
     rescue Error => e
       complain(e.message, FAILURE)
+    rescue SignalException => e
+      die_of(e.signo)
+    end
+
+    # As the system does it: without Ruby's backtrace, and with the status that tells the signal.
+    def self.die_of(signal)
+      trap(signal, "SYSTEM_DEFAULT")
+      Process.kill(signal, Process.pid)
+      sleep
     end
 
     def self.complain(message, status)
       warn "proxymachine: #{message}"
       status
     end
-    private_class_method :complain
+    private_class_method :complain, :die_of
 
     def start(arguments)
       @host = "0.0.0.0"

@@ -64,8 +64,8 @@ pub fn relay<C: Stream, S: Stream>(
     start: Start,
 ) -> impl Future<Output = (Outcome, bool)> {
     let mut relay = Relay {
-        up: Flow::new(start.to_server),
-        down: Flow::new(start.to_client),
+        up: Box::new(Flow::new(start.to_server)),
+        down: Box::new(Flow::new(start.to_client)),
         up_closed: false,
         answered: false,
         half_closed_timeout: start.half_closed_timeout,
@@ -76,8 +76,10 @@ pub fn relay<C: Stream, S: Stream>(
 }
 
 struct Relay<'a> {
-    up: Flow,
-    down: Flow,
+    // Boxed: pieces of this size fit the gaps that tokio's aligned allocations leave, which saves
+    // 250 bytes a connection with glibc 2.36.
+    up: Box<Flow>,
+    down: Box<Flow>,
     /// Nothing more can go to the server: the client's end was passed on, or it was reset.
     up_closed: bool,
     answered: bool,

@@ -43,7 +43,7 @@ impl<R: Router, O: Observer> Admission<R, O> {
         Self { context: Arc::clone(context), client, ended: false }
     }
 
-    pub(crate) fn context(&self) -> &Arc<Context<R, O>> {
+    pub(crate) fn context(&self) -> &Context<R, O> {
         &self.context
     }
 
@@ -51,10 +51,11 @@ impl<R: Router, O: Observer> Admission<R, O> {
         &self.client
     }
 
-    /// Returns how many connections are left.
-    pub(crate) fn end(mut self) -> u64 {
+    /// The connection has ended by itself and is closed.
+    pub(crate) fn end(mut self) {
         self.ended = true;
-        self.leave()
+        let left = self.leave();
+        self.context.observer.closed(left);
     }
 
     fn leave(&self) -> u64 {

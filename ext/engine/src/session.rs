@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -48,13 +47,12 @@ pub(crate) fn run<R: Router, O: Observer>(
     admission: Admission<R, O>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let context = Arc::clone(admission.context());
-        let end = guarded(Box::pin(serve(&context, &client, admission.client()))).await;
+        let context = admission.context();
+        let end = guarded(Box::pin(serve(context, &client, admission.client()))).await;
         context.observer.ended(admission.client(), end.unwrap_or(End::Failed)).await;
         linger(&client, context.config.linger).await;
         close(client);
-        let left = admission.end();
-        context.observer.closed(left);
+        admission.end();
     }
 }
 
@@ -112,7 +110,7 @@ async fn establish<R: Router, O: Observer>(
     let dialed = tokio::select! {
         biased;
         dialed = dial(&context.config, &context.observer, &route, &mut to_server) => dialed,
-        () = client.reset() => return Err(End::ClientLeftFirst),
+        () = Box::pin(client.reset()) => return Err(End::ClientLeftFirst),
     };
     match dialed {
         Some(server) => {
@@ -150,7 +148,7 @@ async fn decide<R: Router, O: Observer>(
             let verdict = tokio::select! {
                 biased;
                 verdict = context.router.route(address, received.clone()) => verdict,
-                () = client.reset() => return Err(End::ClientLeft),
+                () = Box::pin(client.reset()) => return Err(End::ClientLeft),
             };
             match verdict {
                 Verdict::Wait => preread(client, &mut received, context.config.max_preread).await?,

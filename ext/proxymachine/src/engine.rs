@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use magnus::typed_data::TypedData;
 use magnus::{Class, Error, Module, Object, RClass, Ruby, Symbol, Value, function, method};
 use proxymachine_engine::{Config, Outcome, Shutdown, Stats, listener, server};
 
@@ -134,6 +135,8 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     let proxymachine: RClass = ruby.class_object().const_get("ProxyMachine")?;
     let class = proxymachine.define_class("Engine", ruby.class_object())?;
     class.undef_default_alloc_func();
+    // magnus looks the class up when it is first needed; a signal at that moment would be a panic.
+    Engine::class(ruby);
     class.define_singleton_method("listen", function!(Engine::listen, 2))?;
     class.define_method("port", method!(Engine::port, 0))?;
     class.define_method("run", method!(Engine::run, 1))?;
