@@ -35,6 +35,7 @@ class ProxyMachine
         halted { @engine.run(@handler) }
       ensure
         @lock.synchronize { @runner = nil }
+        @call_home&.kill&.join
         halted { Thread.pass } # One that was still under way.
         @engine.flush(@handler)
       end
