@@ -110,7 +110,7 @@ async fn establish<R: Router, O: Observer>(
     let dialed = tokio::select! {
         biased;
         dialed = dial(&context.config, &context.observer, &route, &mut to_server) => dialed,
-        () = Box::pin(client.reset()) => return Err(End::ClientLeftFirst),
+        () = reset(client) => return Err(End::ClientLeftFirst),
     };
     match dialed {
         Some(server) => {
@@ -148,7 +148,7 @@ async fn decide<R: Router, O: Observer>(
             let verdict = tokio::select! {
                 biased;
                 verdict = context.router.route(address, received.clone()) => verdict,
-                () = Box::pin(client.reset()) => return Err(End::ClientLeft),
+                () = reset(client) => return Err(End::ClientLeft),
             };
             match verdict {
                 Verdict::Wait => preread(client, &mut received, context.config.max_preread).await?,
@@ -200,6 +200,11 @@ fn append(received: &mut Bytes, chunk: &[u8]) {
     };
     buffer.extend_from_slice(chunk);
     *received = buffer.freeze();
+}
+
+/// Resolves when the client was reset. Boxed when it is first polled, which it mostly is not.
+async fn reset(client: &TcpStream) {
+    Box::pin(client.reset()).await;
 }
 
 /// Sends what the client takes at once and returns the rest.
