@@ -32,7 +32,7 @@ class ProxyMachine
     end
 
     def self.complain(message, status)
-      warn "proxymachine: #{message}"
+      $stderr.puts "proxymachine: #{message}" # rubocop:disable Style/StderrPuts -- a config may silence warnings
       status
     end
     private_class_method :complain, :die_of

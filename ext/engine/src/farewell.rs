@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::scratch;
-use crate::stream::{Stream, is_would_block, readable};
+use crate::stream::{Stream, is_readable, is_would_block};
 use crate::unsent::unsent;
 
 /// Whether a forked child of this process may hold copies of our sockets.
@@ -44,13 +44,9 @@ pub(crate) async fn send_all(client: &TcpStream, mut words: Bytes, patience: Dur
 }
 
 /// Ends our side and discards what comes, until the client has ended its side or `patience` is over.
-/// Returns at once when nothing can be lost: the client has ended its side, or it has received
-/// everything and is silent.
+/// Returns at once when nothing can be lost: the client has received everything and is silent.
 pub(crate) async fn linger(client: &TcpStream, patience: Duration) {
-    let nothing_to_lose = match readable(client) {
-        None => unsent(client) == 0,
-        Some(ready) => ready.is_read_closed(),
-    };
+    let nothing_to_lose = !is_readable(client) && unsent(client) == 0;
     if nothing_to_lose || client.shutdown().is_err() {
         return;
     }

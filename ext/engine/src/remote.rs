@@ -4,18 +4,16 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// A backend's address. Displays as it is logged: `host:port`, an IPv6 address in the form it was
-/// written.
+/// A backend's address. Displays as it was written: log lines and callbacks repeat it.
 ///
 /// ```
 /// use proxymachine_engine::Remote;
 /// let remote: Remote = "[::1]: 80 ".parse().unwrap();
 /// assert_eq!((remote.host(), remote.port()), ("::1", 80));
-/// assert_eq!(remote.to_string(), "[::1]:80");
+/// assert_eq!(remote.to_string(), "[::1]: 80 ");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
-    /// As written, with brackets if there were any: log lines and callbacks repeat it.
     written: Box<str>,
     port: u16,
 }
@@ -41,7 +39,8 @@ impl Remote {
     /// Name or address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.written.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.written)
+        let host = self.written.rsplit_once(':').map_or("", |(host, _)| host.trim());
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
     /// Port, 1 to 65535.
@@ -63,8 +62,9 @@ impl FromStr for Remote {
 
     /// Splits at the last colon, so that a bare IPv6 address works: `::1:80`.
     fn from_str(text: &str) -> Result<Self, InvalidRemote> {
-        let (host, port) = text.rsplit_once(':').ok_or(InvalidRemote::NoPort)?;
-        let (host, port) = (host.trim(), port.trim());
+        let text = text.trim_matches(|c: char| c.is_ascii_control());
+        let (_, port) = text.rsplit_once(':').ok_or(InvalidRemote::NoPort)?;
+        let port = port.trim();
         if port.is_empty() {
             return Err(InvalidRemote::NoPort);
         }
@@ -75,11 +75,12 @@ impl FromStr for Remote {
             Ok(0) | Err(_) => return Err(InvalidRemote::BadPort),
             Ok(port) => port,
         };
-        let remote = Self { written: host.into(), port };
+        let remote = Self { written: text.into(), port };
         if remote.host().is_empty() {
             return Err(InvalidRemote::NoHost);
         }
-        if remote.host().bytes().any(|byte| byte.is_ascii_control() || byte.is_ascii_whitespace()) {
+        let is_odd = |c: char| c.is_ascii_control() || c.is_whitespace();
+        if remote.host().contains(is_odd) || text.contains(|c: char| c.is_ascii_control()) {
             return Err(InvalidRemote::BadHost);
         }
         Ok(remote)
@@ -88,7 +89,7 @@ impl FromStr for Remote {
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.written, self.port)
+        f.write_str(&self.written)
     }
 }
 
@@ -129,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn displays_as_written_without_the_blanks() {
-        assert_eq!("::1: 80".parse::<Remote>().unwrap().to_string(), "::1:80");
-        assert_eq!("[::1]:080".parse::<Remote>().unwrap().to_string(), "[::1]:80");
+    fn displays_as_written_but_for_a_line_end() {
+        assert_eq!("::1: 80 ".parse::<Remote>().unwrap().to_string(), "::1: 80 ");
+        assert_eq!("[::1]:080\n".parse::<Remote>().unwrap().to_string(), "[::1]:080");
     }
 
     #[test]

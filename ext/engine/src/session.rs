@@ -48,9 +48,12 @@ pub(crate) fn run<R: Router, O: Observer>(
 ) -> impl Future<Output = ()> + Send {
     async move {
         let context = admission.context();
-        let end = guarded(Box::pin(serve(context, &client, admission.client()))).await;
-        context.observer.ended(admission.client(), end.unwrap_or(End::Failed)).await;
-        linger(&client, context.config.linger).await;
+        let served = guarded(Box::pin(serve(context, &client, admission.client()))).await;
+        let (end, heard_all) = served.unwrap_or((End::Failed, false));
+        context.observer.ended(admission.client(), end).await;
+        if !heard_all {
+            linger(&client, context.config.linger).await;
+        }
         close(client);
         admission.end();
     }
@@ -68,24 +71,26 @@ async fn guarded<F: Future + Unpin>(mut step: F) -> Result<F::Output, Panicked> 
     .await
 }
 
+/// Why it ended, and whether all that the client sent was read, to its end.
 async fn serve<R: Router, O: Observer>(
     context: &Context<R, O>,
     client: &TcpStream,
     address: &SocketAddr,
-) -> End {
+) -> (End, bool) {
     let (server, remote, start) = match Box::pin(establish(context, client, address)).await {
         Ok(joined) => joined.into_parts(),
-        Err(end) => return end,
+        Err(end) => return (end, false),
     };
     let (outcome, client_ended) = relay(client, &server, start).await;
     close(server);
-    match outcome {
+    let end = match outcome {
         Outcome::Finished => End::Relayed,
         Outcome::Abandoned => End::ClientLeftFirst,
         _ if client_ended || has_ended(client) => End::ClientLeftFirst,
         Outcome::Unanswered => End::ClosedPrematurely { remote },
         Outcome::Inactive { elapsed, limit } => End::Inactive { remote, elapsed, limit },
-    }
+    };
+    (end, client_ended)
 }
 
 async fn establish<R: Router, O: Observer>(
@@ -122,10 +127,12 @@ async fn establish<R: Router, O: Observer>(
             };
             Ok(Box::new(Joined { server, remote: route.remote, start }))
         }
-        None if has_ended(client) => Err(End::ClientLeftFirst),
         None => {
             Box::pin(send_all(client, to_client, context.config.linger)).await;
-            Err(End::ConnectFailed { remote: route.remote })
+            Err(match has_ended(client) {
+                true => End::ClientLeftFirst,
+                false => End::ConnectFailed { remote: route.remote },
+            })
         }
     }
 }

@@ -93,19 +93,24 @@ fn exhausted(stream: &TcpStream, interest: Interest) {
     }
 }
 
-/// What is known about reading, without asking the kernel: None is nothing to read.
-pub(crate) fn readable(stream: &TcpStream) -> Option<Ready> {
+/// Whether the peer is known to have sent something, or its end.
+pub(crate) fn is_readable(stream: &TcpStream) -> bool {
+    readiness(stream).is_some()
+}
+
+/// Whether the peer is known to have ended its side, without reading what it sent before.
+pub(crate) fn has_ended(stream: &TcpStream) -> bool {
+    readiness(stream).is_some_and(Ready::is_read_closed)
+}
+
+/// What is known about reading, without asking the kernel.
+fn readiness(stream: &TcpStream) -> Option<Ready> {
     let mut ready = std::pin::pin!(stream.ready(Interest::READABLE));
     match ready.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(ready)) => Some(ready),
         Poll::Ready(Err(_)) => Some(Ready::READ_CLOSED),
         Poll::Pending => None,
     }
-}
-
-/// Whether the peer is known to have ended its side, without reading what it sent before.
-pub(crate) fn has_ended(stream: &TcpStream) -> bool {
-    readable(stream).is_some_and(Ready::is_read_closed)
 }
 
 pub(crate) fn is_would_block(error: &io::Error) -> bool {

@@ -107,9 +107,9 @@ fn parse_remote(value: Value) -> Result<Remote, Refusal> {
     parsed.map_err(|reason| Refusal::Remote(value, reason.to_string()))
 }
 
-/// The bytes of a String, of any encoding, or of what another object calls itself; nil is none.
+/// The bytes of a String, of any encoding, or of what another object calls itself; nil and false are none.
 fn bytes(value: Value) -> Result<Option<Bytes>, Error> {
-    if value.is_nil() {
+    if !value.to_bool() {
         return Ok(None);
     }
     let string = match RString::from_value(value) {
@@ -121,7 +121,7 @@ fn bytes(value: Value) -> Result<Option<Bytes>, Error> {
 
 /// A number of seconds; what is not above zero means "not given", as in EventMachine.
 fn seconds(value: Value) -> Result<Option<Duration>, Error> {
-    if value.is_nil() {
+    if !value.to_bool() {
         return Ok(None);
     }
     let seconds: f64 = value.funcall("to_f", ())?;
