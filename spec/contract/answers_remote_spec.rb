@@ -13,6 +13,7 @@ RSpec.describe "The answer {:remote => ...}" do
         "data"        => { :data => "instead" },
         "empty data"  => { :data => "" },
         "nil data"    => { :data => nil },
+        "no data"     => { :data => false, :reply => false, :connect_timeout => false },
         "symbol data" => { :data => :symbol },
         "number data" => { :data => 42 },
         "binary data" => { :data => (0..255).to_a.pack("C*") },
@@ -77,8 +78,9 @@ RSpec.describe "The answer {:remote => ...}" do
       expect(say_later("patient empty data", "later")).to eq "patient:later"
     end
 
-    it "sends the buffer when it is nil" do
+    it "sends the buffer when it is nil or false, as when a condition did not hold" do
       expect(ask("nil data")).to eq "backend:nil data"
+      expect(ask("no data")).to eq "backend:no data"
     end
 
     it "sends the to_s of anything else" do

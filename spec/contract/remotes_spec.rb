@@ -43,6 +43,11 @@ RSpec.describe "A remote" do
       expect(routed("\"127.0.0.1:#{backend.port}\\n\"")).to start_with "v4:"
     end
 
+    it "is logged as it was written" do
+      routed("'127.0.0.1: #{backend.port} '")
+      proxy.await("INFO Successful connection to 127.0.0.1: #{backend.port} ")
+    end
+
     it "is the whole answer" do
       expect(ask("'127.0.0.1:#{backend.port}'")).to start_with "v4:"
       expect(ask("'[::1]:#{backend6.port}'")).to start_with "v6:"

@@ -46,6 +46,10 @@ RSpec.describe "A start that fails" do
     end
   end
 
+  it "says so even if the config silences warnings" do
+    expect(failing_config("$VERBOSE = nil\nraise 'oh'")).to include "oh"
+  end
+
   describe "for its config exits with 1:" do
     it "no such file" do
       expect(failing_arguments("-c", "/no/such/config.rb", "-p", "0", status: 1)).to include "/no/such/config.rb"
