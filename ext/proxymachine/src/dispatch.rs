@@ -19,11 +19,15 @@ use crate::verdict::{Reader, Refusal};
 /// How often the process title may change.
 const TITLE_PERIOD: Duration = Duration::from_secs(1);
 
-/// A call that takes longer is slow. As long as there are slow ones, no answer waits for another call.
-const SLOW: Duration = Duration::from_micros(500);
+/// Answers wait at most this long for the rest of their batch, but for the call that is under way.
+const PATIENCE: Duration = Duration::from_micros(500);
 
-/// For how long a slow call makes us expect another one.
-const SLOW_PERIOD: Duration = Duration::from_secs(10);
+/// A call that takes longer is slow: soon after one, no answer waits for another call. Well above what
+/// a thread loses when another one gets its processor, which would cost a wake-up for each answer.
+const SLOW: Duration = Duration::from_millis(10);
+
+/// How long "soon after" is.
+const SLOW_PERIOD: Duration = Duration::from_secs(2);
 
 /// Serves a bridge on the Ruby thread.
 pub struct Dispatcher<'a> {
@@ -114,8 +118,11 @@ impl<'a> Dispatcher<'a> {
             let called = Instant::now();
             self.call(call)?;
             self.check_fork()?;
-            if called.elapsed() > SLOW {
+            let taken = called.elapsed();
+            if taken > SLOW {
                 self.last_slow = Some(Instant::now());
+            }
+            if taken > PATIENCE {
                 self.answers.deliver(origin);
                 self.log.write(&mut self.lines, self.handler)?;
                 self.renew_title()?;
