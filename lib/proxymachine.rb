@@ -10,6 +10,7 @@ require_relative "proxymachine/log_format"
 require_relative "proxymachine/handler"
 require_relative "proxymachine/signals"
 require_relative "proxymachine/server"
+require_relative "proxymachine/verbs"
 
 # 1.2.4 loaded these, and configs use them without saying so.
 autoload :YAML, "yaml"
@@ -133,25 +134,5 @@ class ProxyMachine
       LOGGER.info "Send TERM or INT to quit after waiting for up to #{MAX_FAST_SHUTDOWN_SECONDS} seconds " \
                   "for connections to finish."
     end
-  end
-end
-
-# The config's verbs, at hand everywhere: at top level, in modules, classes and methods.
-module Kernel
-  # Decides where a connection goes, from what it has sent so far.
-  #
-  #   proxy { |data| { :remote => data.start_with?("GET") ? "10.0.0.1:80" : "10.0.0.2:22" } }
-  def proxy(&block)
-    ProxyMachine.set_router(block)
-  end
-
-  # Is called with "host:port" when a backend could not be reached.
-  def proxy_connect_error(&block)
-    ProxyMachine.set_connect_error_callback(&block)
-  end
-
-  # Is called with "host:port" when a backend did not answer within its +:inactivity_timeout+.
-  def proxy_inactivity_error(&block)
-    ProxyMachine.set_inactivity_error_callback(&block)
   end
 end
