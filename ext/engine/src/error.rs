@@ -31,7 +31,8 @@ pub enum Error {
 }
 
 /// What the system said, without Rust's "(os error 98)".
-fn plain(error: &io::Error) -> String {
+#[must_use]
+pub fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use proxymachine_engine::error::plain;
 use proxymachine_engine::{End, Observer, Remote, Router, Verdict};
 use tokio::sync::oneshot;
 
@@ -20,7 +22,11 @@ pub struct Bridge {
     /// Whether the process title tells old numbers.
     pub title_stale: AtomicBool,
     pub draining: AtomicBool,
+    accept_warned: Mutex<Option<Instant>>,
 }
+
+/// How often it is said that connections cannot be accepted, which may be for as long as it lasts.
+const ACCEPT_WARN_PERIOD: Duration = Duration::from_secs(60);
 
 impl Bridge {
     pub fn new(threads: usize) -> Self {
@@ -29,6 +35,7 @@ impl Bridge {
             info: AtomicBool::new(true),
             title_stale: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            accept_warned: Mutex::default(),
         }
     }
 
@@ -145,7 +152,11 @@ impl Observer for Reporter {
     }
 
     fn accept_failed(&self, error: &io::Error) {
-        self.0.line(Severity::Warn, format!("Cannot accept connections: {error}"));
+        let mut warned = self.0.accept_warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|then| then.elapsed() >= ACCEPT_WARN_PERIOD) {
+            *warned = Some(Instant::now());
+            self.0.line(Severity::Warn, format!("Cannot accept connections: {}", plain(error)));
+        }
     }
 
     fn thread_finished(&self) {
