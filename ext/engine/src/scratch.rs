@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-/// Large enough for bulk to be cheap: twice as large saves little, half costs a tenth more.
+/// Large enough for bulk to be cheap where it is copied: until a flow has proved bulky, and where it
+/// cannot be spliced.
 pub(crate) const SIZE: usize = 256 * 1024;
 
 thread_local! {

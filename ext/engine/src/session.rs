@@ -59,14 +59,11 @@ pub(crate) fn run<R: Router, O: Observer>(
     }
 }
 
-struct Panicked;
-
-/// A panic, which would be a defect, ends its own connection like any other reason.
-async fn guarded<F: Future + Unpin>(mut step: F) -> Result<F::Output, Panicked> {
+/// A panic, which would be a defect, ends its own connection like any other reason: None.
+async fn guarded<F: Future + Unpin>(mut step: F) -> Option<F::Output> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut step).poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Err(_) => Poll::Ready(Err(Panicked)),
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
     })
     .await
 }

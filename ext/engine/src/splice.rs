@@ -13,6 +13,8 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use crate::stream::poll_until_done;
+
 /// What one pipe may hold, in bytes: the most that an unprivileged process may ask for
 /// (`fs.pipe-max-size`, pipe(7)). Where the system refuses, the pipe keeps its 64 KiB.
 pub(crate) const PIPE_SIZE: usize = 1024 * 1024;
@@ -73,34 +75,28 @@ impl Pipe {
     /// Takes what `source` has; 0 is its end.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, source: &TcpStream) -> Poll<io::Result<usize>> {
         let Some((_, writer)) = &self.ends else { return Poll::Ready(Ok(0)) };
-        loop {
-            ready!(source.poll_read_ready(cx))?;
-            let moved = source
-                .try_io(Interest::READABLE, || Ok(splice(source, None, writer, None, PIPE_SIZE, FLAGS)?));
-            match moved {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(count) => {
-                    self.held += count;
-                    return Poll::Ready(Ok(count));
-                }
-            }
-        }
+        let fill = || Ok(splice(source, None, writer, None, PIPE_SIZE, FLAGS)?);
+        let count = ready!(poll_until_done(
+            || source.poll_read_ready(cx),
+            || source.try_io(Interest::READABLE, fill)
+        ))?;
+        self.held += count;
+        Poll::Ready(Ok(count))
     }
 
     /// Gives `sink` all that is held.
     pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &TcpStream) -> Poll<io::Result<()>> {
         let Some((reader, _)) = &self.ends else { return Poll::Ready(Ok(())) };
         while self.held > 0 {
-            ready!(sink.poll_write_ready(cx))?;
-            let moved =
-                sink.try_io(Interest::WRITABLE, || Ok(splice(reader, None, sink, None, self.held, FLAGS)?));
-            match moved {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(count) => self.held -= count,
+            let drain = || Ok(splice(reader, None, sink, None, self.held, FLAGS)?);
+            let count = ready!(poll_until_done(
+                || sink.poll_write_ready(cx),
+                || sink.try_io(Interest::WRITABLE, drain)
+            ))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.held -= count;
         }
         Poll::Ready(Ok(()))
     }

@@ -35,36 +35,22 @@ pub trait Stream {
 
 impl Stream for TcpStream {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.poll_read_ready(cx))?;
-            match self.try_read(buffer) {
-                Err(error) if is_would_block(&error) => {}
-                Ok(count) => {
-                    if 0 < count && count < buffer.len() {
-                        exhausted(self, Interest::READABLE);
-                    }
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        let count = ready!(poll_until_done(|| self.poll_read_ready(cx), || self.try_read(buffer)))?;
+        if 0 < count && count < buffer.len() {
+            exhausted(self, Interest::READABLE);
         }
+        Poll::Ready(Ok(count))
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.poll_write_ready(cx))?;
-            match self.try_write(data) {
-                Err(error) if is_would_block(&error) => {}
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(count) => {
-                    if count < data.len() {
-                        exhausted(self, Interest::WRITABLE);
-                    }
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        let count = ready!(poll_until_done(|| self.poll_write_ready(cx), || self.try_write(data)))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
+        if count < data.len() {
+            exhausted(self, Interest::WRITABLE);
+        }
+        Poll::Ready(Ok(count))
     }
 
     fn shutdown(&self) -> io::Result<()> {
@@ -82,6 +68,20 @@ impl Stream for TcpStream {
 
     fn socket(&self) -> Option<&TcpStream> {
         Some(self)
+    }
+}
+
+/// Tries an operation on a socket whenever it is ready for it, until it does not say that it would block.
+pub(crate) fn poll_until_done<T>(
+    mut poll_ready: impl FnMut() -> Poll<io::Result<()>>,
+    mut operation: impl FnMut() -> io::Result<T>,
+) -> Poll<io::Result<T>> {
+    loop {
+        ready!(poll_ready())?;
+        match operation() {
+            Err(error) if is_would_block(&error) => {}
+            done => return Poll::Ready(done),
+        }
     }
 }
 
