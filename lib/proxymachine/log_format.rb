@@ -4,15 +4,15 @@ class ProxyMachine
   # Tells a logger that writes Ruby's default format from one that has its own idea of a line, or of
   # what to do with it.
   class LogFormat
-    def self.methods_of(logger_class)
-      %i[info warn error add << format_message].map { |name| logger_class.instance_method(name) } +
+    # The methods that make and write a line.
+    METHODS = lambda do
+      %i[info warn error add << format_message].map { |name| Logger.instance_method(name) } +
         [Logger::Formatter.instance_method(:call)]
     end
 
     # As they were before the config was loaded.
-    STOCK = methods_of(Logger)
-    private_constant :STOCK
-    private_class_method :methods_of
+    STOCK = METHODS.call
+    private_constant :METHODS, :STOCK
 
     # @param logger [Object] whatever LOGGER is
     def plain?(logger)
@@ -32,7 +32,7 @@ class ProxyMachine
 
       @seen = logger
       @stock = Logger.instance_method(:class).bind_call(logger) == Logger && logger.singleton_methods.empty? &&
-               LogFormat.send(:methods_of, Logger) == STOCK
+               METHODS.call == STOCK
     end
   end
 end

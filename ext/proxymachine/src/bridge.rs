@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,8 +11,9 @@ use proxymachine_engine::error::plain;
 use proxymachine_engine::{End, Observer, Remote, Router, Verdict};
 use tokio::sync::oneshot;
 
+use crate::lock;
 use crate::log::{Line, Severity};
-use crate::queue::{Callback, Event, Queue};
+use crate::queue::{Call, Callback, Event, Queue};
 
 /// What the engine's threads and the Ruby thread both know.
 pub struct Bridge {
@@ -63,7 +64,7 @@ pub struct BlockRouter(pub Arc<Bridge>);
 impl Router for BlockRouter {
     async fn route(&self, client: &SocketAddr, data: Bytes) -> Verdict {
         let (answer, verdict) = oneshot::channel();
-        self.0.queue.post(Event::Question { client: *client, data, answer });
+        self.0.queue.post(Event::Call(Call::Router { client: *client, data, answer }));
         // No answer: the Ruby thread is on its way out.
         verdict.await.unwrap_or(Verdict::Close(None))
     }
@@ -77,7 +78,7 @@ impl Reporter {
     fn failure(&self, callback: Callback, remote: &Remote, line: String) -> oneshot::Receiver<()> {
         self.0.line(Severity::Error, line);
         let (done, called) = oneshot::channel();
-        self.0.queue.post(Event::Failure { callback, remote: remote.to_string(), done });
+        self.0.queue.post(Event::Call(Call::Callback { callback, remote: remote.to_string(), done }));
         called
     }
 
@@ -152,7 +153,7 @@ impl Observer for Reporter {
     }
 
     fn accept_failed(&self, error: &io::Error) {
-        let mut warned = self.0.accept_warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = lock(&self.0.accept_warned);
         if warned.is_none_or(|then| then.elapsed() >= ACCEPT_WARN_PERIOD) {
             *warned = Some(Instant::now());
             self.0.line(Severity::Warn, format!("Cannot accept connections: {}", plain(error)));

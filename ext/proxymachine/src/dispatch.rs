@@ -13,7 +13,7 @@ use crate::bridge::{Bridge, Peer};
 use crate::error;
 use crate::gvl::{check_interrupts, generation};
 use crate::log::{Line, Log, Severity};
-use crate::queue::{Answers, Batch, Callback, Event};
+use crate::queue::{Answers, Batch, Call, Callback, Event, lines_of};
 use crate::verdict::{Reader, Refusal};
 
 /// How often the process title may change.
@@ -39,7 +39,7 @@ pub struct Dispatcher<'a> {
     log: Log,
     lines: Vec<Line>,
     batches: VecDeque<Batch>,
-    calls: VecDeque<Event>,
+    calls: VecDeque<Call>,
     answers: Answers,
     generation: u64,
     last_slow: Option<Instant>,
@@ -93,8 +93,8 @@ impl<'a> Dispatcher<'a> {
 
     /// What was to be logged when `serve` ended early. Calls no Ruby.
     pub fn into_lines(mut self) -> Vec<Line> {
-        let later = self.batches.into_iter().chain(self.bridge.queue.take()).flat_map(|batch| batch.events);
-        self.lines.extend(self.calls.into_iter().chain(later).filter_map(Event::into_line));
+        self.lines.extend(lines_of(self.batches));
+        self.lines.extend(self.bridge.queue.take_lines());
         self.lines
     }
 
@@ -105,7 +105,7 @@ impl<'a> Dispatcher<'a> {
         for event in batch.events {
             match event {
                 Event::Line(line) => self.lines.push(line),
-                call => self.calls.push_back(call),
+                Event::Call(call) => self.calls.push_back(call),
             }
         }
         self.log.write(&mut self.lines, self.handler)?;
@@ -132,9 +132,9 @@ impl<'a> Dispatcher<'a> {
         self.log.write(&mut self.lines, self.handler)
     }
 
-    fn call(&mut self, call: Event) -> Result<(), Error> {
+    fn call(&mut self, call: Call) -> Result<(), Error> {
         match call {
-            Event::Question { client, data, answer } => {
+            Call::Router { client, data, answer } => {
                 if answer.is_closed() {
                     return Ok(()); // The client has left.
                 }
@@ -143,7 +143,7 @@ impl<'a> Dispatcher<'a> {
                 let verdict = self.decide(Peer(&client), text.as_value())?;
                 self.answers.push(answer, verdict);
             }
-            Event::Failure { callback, remote, done } => {
+            Call::Callback { callback, remote, done } => {
                 let method = match callback {
                     Callback::ConnectError => "connect_error",
                     Callback::InactivityError => "inactivity_error",
@@ -153,7 +153,6 @@ impl<'a> Dispatcher<'a> {
                 }
                 let _ = done.send(());
             }
-            Event::Line(line) => self.lines.push(line),
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The Ruby class `ProxyMachine::Engine`: bind, run, drain.
 
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use magnus::typed_data::TypedData;
@@ -12,7 +13,7 @@ use crate::bridge::{BlockRouter, Bridge, Reporter};
 use crate::dispatch::Dispatcher;
 use crate::log::{Line, Log, Severity};
 use crate::queue::Event;
-use crate::{error, gvl};
+use crate::{error, gvl, lock};
 
 /// Runs once. Everything but `run` may be called from any Ruby thread.
 #[magnus::wrap(class = "ProxyMachine::Engine", free_immediately)]
@@ -24,10 +25,6 @@ struct Engine {
     shutdown: Arc<Shutdown>,
     stats: OnceLock<Arc<Stats>>,
     unwritten: Mutex<Vec<Line>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {
@@ -88,8 +85,7 @@ impl Engine {
     /// `flush(handler)`: writes the lines that `run` left when it ended early, or that wait for it.
     fn flush(&self, handler: Value) -> Result<(), Error> {
         let mut lines = std::mem::take(&mut *lock(&self.unwritten));
-        let waiting = self.bridge.queue.take().into_iter().flat_map(|batch| batch.events);
-        lines.extend(waiting.filter_map(Event::into_line));
+        lines.extend(self.bridge.queue.take_lines());
         Log::new().write(&mut lines, handler)
     }
 
@@ -112,7 +108,7 @@ impl Engine {
         let (current, ..) = self.stats();
         lines.push(info(format!("Waiting for {current} connections to finish.")));
         self.bridge.queue.send(lines);
-        self.bridge.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.bridge.draining.store(true, Relaxed);
         self.shutdown.drain(limit.map(|limit| Duration::try_from_secs_f64(limit).unwrap_or_default()));
     }
 

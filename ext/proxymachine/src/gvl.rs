@@ -1,9 +1,7 @@
 //! Waiting without the GVL, and everything else that is unsafe about threads and Ruby.
 
-use std::any::Any;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Once, OnceLock};
@@ -61,16 +59,19 @@ impl Signal {
         // SAFETY: on a Ruby thread with the GVL.
         let deaf = DEAF.load(Ordering::Relaxed) && unsafe { rb_thread_alone() } == 0;
         let limit = if deaf { Some(limit.map_or(LOOK_UP, |limit| limit.min(LOOK_UP))) } else { limit };
-        without_gvl(self, || {
-            if !self.raised.swap(false, Ordering::SeqCst) {
-                match limit {
-                    Some(limit) => thread::park_timeout(limit),
-                    None => thread::park(),
-                }
-                self.raised.store(false, Ordering::SeqCst);
-            }
-        });
+        without_gvl(&Wait { signal: self, limit });
         check_interrupts()
+    }
+
+    /// Must not panic: it is called from C.
+    fn park(&self, limit: Option<Duration>) {
+        if !self.raised.swap(false, Ordering::SeqCst) {
+            match limit {
+                Some(limit) => thread::park_timeout(limit),
+                None => thread::park(),
+            }
+            self.raised.store(false, Ordering::SeqCst);
+        }
     }
 }
 
@@ -87,27 +88,23 @@ pub fn check_interrupts() -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs `work` without the GVL, which must touch no Ruby object. Returns `None`, with `work` not
-/// run, when Ruby wants this thread for something else first. A panic goes on in the caller.
-pub fn without_gvl<F: FnOnce() -> T, T>(signal: &Signal, work: F) -> Option<T> {
-    struct Call<F, T> {
-        work: Option<F>,
-        result: Option<Result<T, Box<dyn Any + Send>>>,
-    }
+struct Wait<'a> {
+    signal: &'a Signal,
+    limit: Option<Duration>,
+}
 
-    unsafe extern "C" fn call<F: FnOnce() -> T, T>(data: *mut c_void) -> *mut c_void {
-        // SAFETY: `data` is the `Call` below, which outlives this call and nobody else touches.
-        let call = unsafe { &mut *data.cast::<Call<F, T>>() };
-        if let Some(work) = call.work.take() {
-            // Nothing may unwind into Ruby's frames.
-            call.result = Some(catch_unwind(AssertUnwindSafe(work)));
-        }
+/// Waits without the GVL, or not at all when Ruby wants this thread for something else first.
+fn without_gvl(wait: &Wait<'_>) {
+    unsafe extern "C" fn park(wait: *mut c_void) -> *mut c_void {
+        // SAFETY: `wait` is the caller's, which outlives this call.
+        let wait = unsafe { &*wait.cast::<Wait<'_>>() };
+        wait.signal.park(wait.limit);
         ptr::null_mut()
     }
 
-    unsafe extern "C" fn unblock(signal: *mut c_void) {
-        // SAFETY: `signal` is the caller's, which outlives the wait. raise() cannot panic.
-        unsafe { &*signal.cast::<Signal>() }.raise();
+    unsafe extern "C" fn unblock(wait: *mut c_void) {
+        // SAFETY: `wait` is the caller's, which outlives the wait. raise() cannot panic.
+        unsafe { &*wait.cast::<Wait<'_>>() }.signal.raise();
     }
 
     // INTR_FAIL: interrupts are not run in there, where they could jump over our frames.
@@ -115,21 +112,9 @@ pub fn without_gvl<F: FnOnce() -> T, T>(signal: &Signal, work: F) -> Option<T> {
     // for it, at each wait.
     const FLAGS: u32 = RB_NOGVL_INTR_FAIL | RB_NOGVL_UBF_ASYNC_SAFE;
 
-    let mut call_data = Call { work: Some(work), result: None };
-    // SAFETY: on a Ruby thread with the GVL; both functions fit their data, which outlives the call.
-    unsafe {
-        rb_nogvl(
-            Some(call::<F, T>),
-            ptr::from_mut(&mut call_data).cast(),
-            Some(unblock),
-            ptr::from_ref(signal).cast_mut().cast(),
-            FLAGS as i32,
-        );
-    }
-    match call_data.result? {
-        Ok(value) => Some(value),
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+    let data = ptr::from_ref(wait).cast_mut().cast();
+    // SAFETY: on a Ruby thread with the GVL; both functions only read their data, which outlives the call.
+    unsafe { rb_nogvl(Some(park), data, Some(unblock), data, FLAGS as i32) };
 }
 
 /// The values of several keys of a plain Hash, under one protection: setting that up costs more than

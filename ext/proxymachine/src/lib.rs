@@ -3,6 +3,8 @@
 //! The engine's threads never touch Ruby. What they want to ask or tell goes into a queue
 //! (`queue.rs`), the Ruby thread that called `run` empties it (`dispatch.rs`).
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 mod bridge;
 mod dispatch;
 mod engine;
@@ -16,4 +18,9 @@ mod verdict;
 fn init(ruby: &magnus::Ruby) -> Result<(), magnus::Error> {
     gvl::init(ruby)?;
     engine::init(ruby)
+}
+
+/// What a mutex guards here is whole at any time, also after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use proxymachine_engine::Verdict;
@@ -16,16 +16,23 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::gvl::Signal;
+use crate::lock;
 use crate::log::Line;
 
-/// What an engine thread asks or tells.
+/// What an engine thread tells or asks.
 pub enum Event {
-    /// Where should this connection go?
-    Question { client: SocketAddr, data: Bytes, answer: oneshot::Sender<Verdict> },
     /// A line for the log.
     Line(Line),
-    /// Run a callback.
-    Failure { callback: Callback, remote: String, done: oneshot::Sender<()> },
+    /// Something of the config is to be called.
+    Call(Call),
+}
+
+/// What of the config is to be called.
+pub enum Call {
+    /// The router: where should this connection go?
+    Router { client: SocketAddr, data: Bytes, answer: oneshot::Sender<Verdict> },
+    /// The callback for a failure.
+    Callback { callback: Callback, remote: String, done: oneshot::Sender<()> },
 }
 
 /// So many events are worth a wake-up even if more are on their way.
@@ -42,15 +49,6 @@ async fn turn_end() {
         }
         said = says;
         tokio::task::yield_now().await;
-    }
-}
-
-impl Event {
-    pub fn into_line(self) -> Option<Line> {
-        match self {
-            Self::Line(line) => Some(line),
-            _ => None,
-        }
     }
 }
 
@@ -125,13 +123,18 @@ impl Queue {
     }
 
     fn push(&self, batch: Batch) {
-        self.lock().push(batch);
+        lock(&self.batches).push(batch);
         self.signal.raise();
     }
 
     /// Takes all that is there.
     pub fn take(&self) -> Vec<Batch> {
-        mem::take(&mut *self.lock())
+        mem::take(&mut *lock(&self.batches))
+    }
+
+    /// Takes all that is there, and keeps the lines of it: for when nothing is called any more.
+    pub fn take_lines(&self) -> Vec<Line> {
+        lines_of(self.take()).collect()
     }
 
     /// An engine thread is done.
@@ -147,10 +150,14 @@ impl Queue {
     pub fn is_finished(&self) -> bool {
         self.threads.load(Ordering::Acquire) == 0
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Batch>> {
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The log lines among what was said.
+pub fn lines_of(batches: impl IntoIterator<Item = Batch>) -> impl Iterator<Item = Line> {
+    batches.into_iter().flat_map(|batch| batch.events).filter_map(|event| match event {
+        Event::Line(line) => Some(line),
+        Event::Call(_) => None,
+    })
 }
 
 /// The answers to a batch, on their way back.

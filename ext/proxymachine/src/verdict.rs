@@ -44,13 +44,14 @@ impl Reader {
     /// # Errors
     /// See [`Refusal`].
     pub fn read(&self, answer: Value) -> Result<Verdict, Refusal> {
+        let [_, close, noop, ..] = self.keys;
         if let Some(hash) = RHash::from_value(answer) {
             self.read_hash(hash)
         } else if RString::from_value(answer).is_some() {
             Ok(Verdict::connect(parse_remote(answer)?))
-        } else if is(answer, self.keys[2]) {
+        } else if is(answer, noop) {
             Ok(Verdict::Wait)
-        } else if is(answer, self.keys[1]) {
+        } else if is(answer, close) {
             Ok(Verdict::Close(None))
         } else {
             Err(Refusal::Invalid)
