@@ -7,6 +7,12 @@ require_relative "proxymachine/errors"
 require_relative "proxymachine/callable"
 require_relative "proxymachine/text"
 require_relative "proxymachine/log_format"
+require_relative "proxymachine/settings"
+require_relative "proxymachine/descriptors"
+require_relative "proxymachine/listeners"
+require_relative "proxymachine/privileges"
+require_relative "proxymachine/blocks"
+require_relative "proxymachine/client"
 require_relative "proxymachine/handler"
 require_relative "proxymachine/signals"
 require_relative "proxymachine/server"
@@ -34,50 +40,80 @@ class ProxyMachine
   MAX_FAST_SHUTDOWN_SECONDS = 10
 
   class << self
-    # What was given to +proxy+ or #set_router, and what #set_connect_error_callback and
-    # #set_inactivity_error_callback were given; nil before that.
-    # @return [#call, nil]
-    attr_reader :router, :connect_error_callback, :inactivity_error_callback
+    # The config's blocks.
+    # @return [Blocks]
+    def blocks
+      @blocks ||= Blocks.new
+    end
 
-    # The same three as they are called: see Callable.
-    # @return [#call, nil]
-    attr_reader :routing, :on_connect_error, :on_inactivity_error
+    # Limits and timeouts.
+    # @return [Settings]
+    def settings
+      @settings ||= Settings.new
+    end
+
+    # Where to listen beside the host and port of #run.
+    # @return [Listeners]
+    def listeners
+      @listeners ||= Listeners.new
+    end
+
+    # Whom to become after binding.
+    # @return [Privileges]
+    def privileges
+      @privileges ||= Privileges.new
+    end
 
     # Sets what decides where connections go. Takes effect for the next decision.
-    # @param callable [Proc, Method, #call] gets a String, answers as docs/compatibility.md lists
-    def set_router(callable) # rubocop:disable Naming/AccessorMethodName
-      @routing = Callable.wrap(callable)
-      @router = callable
+    # @param callable [Proc, Method, #call] gets a String and perhaps a Client, answers as docs/routing.md lists
+    # @param listener [Symbol, nil] only for the clients of the listener of that name
+    def set_router(callable, listener = nil)
+      blocks.set_router(callable, listener)
+    end
+
+    # What was given to +proxy+ or #set_router; nil before that.
+    # @return [#call, nil]
+    def router
+      blocks.router&.given
     end
 
     # Sets what is called with "host:port" when a backend could not be reached, or closed without a
     # byte.
     def set_connect_error_callback(&block)
-      @on_connect_error = block && Callable.wrap(block)
-      @connect_error_callback = block
+      blocks.set(:connect_error, block)
+    end
+
+    # @return [Proc, nil]
+    def connect_error_callback
+      blocks[:connect_error]&.given
     end
 
     # Sets what is called with "host:port" when a backend did not send its first byte in time.
     def set_inactivity_error_callback(&block)
-      @on_inactivity_error = block && Callable.wrap(block)
-      @inactivity_error_callback = block
+      blocks.set(:inactivity_error, block)
     end
 
-    # Serves on +host+ and +port+ until QUIT, TERM or INT. Installs these three traps.
+    # @return [Proc, nil]
+    def inactivity_error_callback
+      blocks[:inactivity_error]&.given
+    end
+
+    # Serves until QUIT, TERM or INT. Installs these three traps.
     #
     # @param name [String] shown in the process title
-    # @param host [String] address or name to listen on
-    # @param port [Integer, String] 0 takes a free one
+    # @param host [String, nil] address or name to listen on; nil if only the config's +listen+ counts
+    # @param port [Integer, String, nil] 0 takes a free one
     # @raise [ConfigError] if there is no +proxy+ block
-    # @raise [StartError] if the address cannot be listened on
+    # @raise [StartError] if an address cannot be listened on
     # @raise [SystemExit] with status 1 if connections had to be cut off
     def run(name, host, port)
-      raise ConfigError, "no routing: call proxy { |data| ... } first" unless router
+      raise ConfigError, "no routing: call proxy { |data| ... } first" unless blocks.routing?
 
       load_extension
-      @server = Server.new(host.to_s, port_number(port))
+      Descriptors.raise_limit
+      @server = Server.new(listeners.to_a(host && "#{host}:#{port_number(port)}"), settings.to_h)
+      privileges.drop
       @name = name
-      @listen = "#{host}:#{@server.port}"
       update_procline
       outcome = Signals.handled do
         announce
@@ -107,9 +143,14 @@ class ProxyMachine
       @server&.drain(signal, MAX_FAST_SHUTDOWN_SECONDS)
     end
 
+    # Cuts off what is left, now. May be called from a trap.
+    def immediate_shutdown(signal)
+      @server&.drain(signal, 0)
+    end
+
     # Writes the numbers of now into the process title.
     def update_procline
-      $0 = "proxymachine #{VERSION} - #{@name} #{@listen} - #{stats} cur/max/tot conns"
+      $0 = "proxymachine #{VERSION} - #{@name} #{@server&.addresses&.first} - #{stats} cur/max/tot conns"
     end
 
     private
@@ -129,7 +170,7 @@ class ProxyMachine
     end
 
     def announce
-      LOGGER.info "Listening on #{@listen}"
+      @server.addresses.each { |address| LOGGER.info "Listening on #{address}" }
       LOGGER.info "Send QUIT to quit after waiting for all connections to finish."
       LOGGER.info "Send TERM or INT to quit after waiting for up to #{MAX_FAST_SHUTDOWN_SECONDS} seconds " \
                   "for connections to finish."

@@ -19,10 +19,11 @@ RSpec.describe "The cost" do
     counts = SystemCalls.count(proxy.pid) { connections.times { serve } }
     each = per(connections, counts)
     # The request and the answer, and an end of each side. The connection before may end in this one's count.
+    # The backend's socket is told of Nagle (1) and how to notice a vanished peer (3).
     most = { "accept4" => 2, "recvfrom" => 4, "sendto" => 2, "socket" => 1, "connect" => 1, "close" => 2,
-             "epoll_ctl" => 4, "shutdown" => 1, "setsockopt" => 1, "getsockopt" => 0, "ioctl" => 1 }
+             "epoll_ctl" => 4, "shutdown" => 1, "setsockopt" => 4, "getsockopt" => 0, "ioctl" => 1 }
     most.each { |name, limit| expect(each[name]).to be <= limit + 0.1, "#{each[name]} #{name}, #{each.inspect}" }
-    expect(each.values.sum).to be <= 36, each.inspect # with what it takes to wake two sleeping threads, and the log
+    expect(each.values.sum).to be <= 39, each.inspect # with what it takes to wake two sleeping threads, and the log
   end
 
   it "of a message is a read and a write each way, and waiting" do

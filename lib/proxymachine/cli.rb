@@ -3,6 +3,8 @@
 require "optparse"
 require_relative "version"
 require_relative "errors"
+require_relative "text"
+require_relative "settings"
 
 class ProxyMachine
   # The command line: options, the config file, and one clear sentence for whatever goes wrong.
@@ -38,20 +40,45 @@ class ProxyMachine
     private_class_method :complain, :die_of
 
     def start(arguments)
-      @host = "0.0.0.0"
-      @port = 5432
+      @overriding = []
+      @binds = []
       parse(arguments)
       return show(@answer) if @answer
       raise UsageError, "no config file: name one with -c" unless @config
 
       require_relative "config_file"
       require_relative "../proxymachine"
+      apply
       ConfigFile.load(@config)
-      ProxyMachine.run(File.basename(@config).chomp(".rb"), @host, @port)
+      serve
       0
     end
 
+    # Where it listens if nobody says otherwise.
+    HOST = "0.0.0.0"
+    PORT = 5432
+    private_constant :HOST, :PORT
+
     private
+
+    # What the command line says holds, whatever the config says.
+    def apply
+      @overriding.each { |name, value| ProxyMachine.settings.override(name, value) }
+      @binds.each { |address| ProxyMachine.listeners.add(address) }
+    rescue ConfigError => e
+      raise UsageError, e.message
+    end
+
+    def serve
+      ProxyMachine.privileges.become(@user, @group)
+      name = File.basename(@config).chomp(".rb")
+      # A config that says where to listen needs no default.
+      if @host || @port || ProxyMachine.listeners.empty?
+        ProxyMachine.run(name, @host || HOST, @port || PORT)
+      else
+        ProxyMachine.run(name, nil, nil)
+      end
+    end
 
     def parse(arguments)
       parser.parse!(arguments)
@@ -66,6 +93,15 @@ class ProxyMachine
         options.on("-hHOST", "--host HOST", "Hostname to bind. Default 0.0.0.0") { |host| @host = host }
         options.on("-pPORT", "--port PORT", "Port to listen on. Default 5432, 0 takes a free one") do |port|
           @port = port_number(port)
+        end
+        options.on("--bind ADDRESS", "Listen there, too: host:port, unix:/path or unix:@name. Repeatable") do |address|
+          @binds << address
+        end
+        options.on("--user USER", "Become this user once the ports are bound") { |user| @user = user }
+        options.on("--group GROUP", "Become this group; default is the user's") { |group| @group = group }
+        Settings::ALL.each do |name, setting|
+          flag = "--#{name.to_s.tr("_", "-")} #{setting.placeholder}"
+          options.on(flag, setting.description) { |value| @overriding << [name, value] }
         end
         options.on("--help", "Show this text") { @answer = options.help }
         options.on("--version", "Show the version") { @answer = "proxymachine #{VERSION}" }

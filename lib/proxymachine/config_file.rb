@@ -9,7 +9,7 @@ class ProxyMachine
       full_path = File.expand_path(path)
       check_readable(path, full_path)
       Kernel.load(full_path)
-      raise ConfigError, "#{path} has no proxy block: add proxy { |data| ... }" unless ProxyMachine.router
+      raise ConfigError, "#{path} has no proxy block: add proxy { |data| ... }" unless ProxyMachine.blocks.routing?
     rescue SyntaxError => e
       raise ConfigError, e.message.lines.first.chomp
     rescue StandardError, ScriptError, NoMemoryError, SystemStackError => e

@@ -10,6 +10,12 @@ class ProxyMachine
     # What ends the server when a block raises it. Anything else costs its own connection only.
     ENDING = [SystemExit, SignalException, Halt].freeze
 
+    # The config's names of what the engine calls.
+    BLOCKS = { "route" => "proxy", "accepted" => "proxy_accept", "timed_out" => "proxy_timeout",
+               "connect_error" => "proxy_connect_error",
+               "inactivity_error" => "proxy_inactivity_error" }.freeze
+    private_constant :BLOCKS
+
     VALID = '{:remote => "host:port"}, {:close => true}, {:close => "last words"}, {:noop => true}, ' \
             '"host:port", :close or :noop'
     private_constant :VALID
@@ -27,17 +33,29 @@ class ProxyMachine
       @log_format = LogFormat.new
     end
 
-    # Asks the config's block.
-    def route(data)
-      ProxyMachine.routing.call(data)
+    # Asks the config's block. The +listener+ has a name or is nil; +about+ is what Client.new takes, or
+    # nil if no block wants to know.
+    def route(data, listener, about)
+      router = ProxyMachine.blocks.router(listener)
+      raise ConfigError, "no proxy block for the listener #{listener.inspect}" unless router
+
+      router.call(data, about && Client.new(listener, about))
+    end
+
+    def accepted(_data, listener, about)
+      ProxyMachine.blocks[:accept]&.callable&.call(Client.new(listener, about)) || :noop
+    end
+
+    def timed_out(data, listener, about)
+      ProxyMachine.blocks[:timeout].call(data, about && Client.new(listener, about))
     end
 
     def connect_error(remote)
-      ProxyMachine.on_connect_error&.call(remote)
+      ProxyMachine.blocks[:connect_error]&.callable&.call(remote)
     end
 
     def inactivity_error(remote)
-      ProxyMachine.on_inactivity_error&.call(remote)
+      ProxyMachine.blocks[:inactivity_error]&.callable&.call(remote)
     end
 
     # @return [String] the line that logs what a block or callback raised
@@ -62,6 +80,16 @@ class ProxyMachine
     # @return [String] the line that says why a remote is none
     def invalid_remote(client, remote, reason)
       "#{client} invalid remote #{Text.inspect(remote)}: #{reason}, expected \"host:port\""
+    end
+
+    # @return [String] the line that says which key of an answer has a value that is none
+    def invalid_value(client, key, value, expected)
+      "#{client} invalid :#{key} #{Text.inspect(value)}: expected #{expected}"
+    end
+
+    # @return [String] the line that names a block that took long
+    def slow(client, method, seconds)
+      "#{client} the #{BLOCKS.fetch(method)} block took #{seconds.round(3)}s"
     end
 
     # A logger only needs +info+, +warn+ and +error+; one that cannot tell its level wants all.

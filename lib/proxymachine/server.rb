@@ -9,16 +9,21 @@ class ProxyMachine
     REQUESTS = 5
     private_constant :GRACE, :REQUESTS
 
-    # @raise [StartError] if the address cannot be listened on
-    def initialize(host, port)
-      @engine = Engine.listen(host, port)
+    # What it listens on, with the ports that were taken where 0 was asked for.
+    # @return [Array<String>]
+    attr_reader :addresses
+
+    # @param listeners [Array<Hash>] see Listeners#to_a
+    # @param settings [Hash] see Settings#to_h
+    # @raise [StartError] if an address cannot be listened on
+    def initialize(listeners, settings)
+      settings = settings.merge(max_connections: settings[:max_connections] || Descriptors.connections)
+      @engine = Engine.listen(listeners, settings)
+      @addresses = listeners.zip(@engine.ports).map do |listener, port|
+        port ? listener[:address].sub(/\d*\z/, port.to_s) : listener[:address]
+      end
       @handler = Handler.new
       @lock = Mutex.new
-    end
-
-    # The port that is bound, also when port 0 was asked for.
-    def port
-      @engine.port
     end
 
     # @return [Array<Integer>] connections: current, most at once, total
@@ -30,11 +35,13 @@ class ProxyMachine
     # @return [Symbol] +:drained+, or +:forced+ if connections had to be cut off
     def run
       @runner = Thread.current
+      ProxyMachine.blocks.tell(@engine)
       # Halt only arrives inside: not before, and not in the code of whoever called run.
       Thread.handle_interrupt(Handler::Halt => :never) do
         halted { @engine.run(@handler) }
       ensure
         @lock.synchronize { @runner = nil }
+        ProxyMachine.blocks.tell(nil)
         @call_home&.kill&.join
         halted { Thread.pass } # One that was still under way.
         @engine.flush(@handler)

@@ -4,7 +4,9 @@ class ProxyMachine
   # QUIT, TERM and INT. A trap may neither log nor lock, so these only tell the engine.
   module Signals
     HANDLERS = { "QUIT" => :graceful_shutdown, "TERM" => :fast_shutdown, "INT" => :fast_shutdown }.freeze
-    private_constant :HANDLERS
+    # What a second one of the same kind does: somebody at a terminal has lost patience.
+    AGAIN = { "INT" => :immediate_shutdown }.freeze
+    private_constant :HANDLERS, :AGAIN
 
     # Installs the three traps while the block runs; all other traps of the config stay.
     def self.handled
@@ -20,6 +22,7 @@ class ProxyMachine
       trap(signal) do
         if Process.pid == server
           ProxyMachine.public_send(shutdown, signal)
+          shutdown = AGAIN.fetch(signal, shutdown)
         else
           trap(signal, "DEFAULT")
           Process.kill(signal, Process.pid)

@@ -5,8 +5,11 @@ module Kernel
   # Decides where a connection goes, from what it has sent so far.
   #
   #   proxy { |data| { :remote => data.start_with?("GET") ? "10.0.0.1:80" : "10.0.0.2:22" } }
-  def proxy(&block)
-    ProxyMachine.set_router(block)
+  #
+  # A second argument tells who is asking (ProxyMachine::Client); with the name of a listener the block is
+  # for its clients only.
+  def proxy(listener = nil, &block)
+    ProxyMachine.set_router(block, listener)
   end
 
   # Is called with "host:port" when a backend could not be reached.
@@ -17,5 +20,39 @@ module Kernel
   # Is called with "host:port" when a backend did not answer within its +:inactivity_timeout+.
   def proxy_inactivity_error(&block)
     ProxyMachine.set_inactivity_error_callback(&block)
+  end
+
+  private
+
+  # Is asked before a client has sent anything, for protocols in which the server speaks first.
+  #
+  #   proxy_accept { |client| { :noop => true, :reply => "220 hello\r\n" } }
+  def proxy_accept(&block)
+    ProxyMachine.blocks.set(:accept, block)
+  end
+
+  # Is asked when the +decision_timeout+ is over, with what has come until then.
+  #
+  #   decision_timeout 3
+  #   proxy_timeout { |data, client| "10.0.0.3:25" }
+  def proxy_timeout(&block)
+    ProxyMachine.blocks.set(:timeout, block, 2)
+  end
+
+  # Listens on one more address.
+  #
+  #   listen "0.0.0.0:443"
+  #   listen "unix:/run/router.sock", :name => :local, :mode => 0660
+  def listen(address, options = {})
+    ProxyMachine.listeners.add(address, options)
+  end
+
+  # Gives up the rights of root, once the ports are bound.
+  def run_as(user, group = nil)
+    ProxyMachine.privileges.become(user, group)
+  end
+
+  ProxyMachine::Settings::ALL.each_key do |name|
+    define_method(name) { |value| ProxyMachine.settings.set(name, value) }
   end
 end

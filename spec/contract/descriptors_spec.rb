@@ -3,7 +3,7 @@
 # No exhausted resource takes the server down. The kernel holds who cannot be accepted.
 RSpec.describe "A server that has no descriptor left" do
   it "says so once, keeps what it has, and accepts again when one is free" do
-    config = 'proxy { |data| data == "x" ? { :noop => true } : { :close => "bye" } }'
+    config = 'max_connections 100; proxy { |data| data == "x" ? { :noop => true } : { :close => "bye" } }'
     proxy = ProxyProcess.start(config, rlimit_nofile: 24)
     clients = Array.new(20) { connect(proxy).write("x") }
     proxy.await(/WARN Cannot accept connections: Too many open files$/)

@@ -9,6 +9,12 @@ use std::io;
 /// A start-up failure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What to listen on is no address.
+    #[error("cannot listen on {address:?}: expected \"host:port\", \"unix:/path\" or \"unix:@name\"")]
+    Address {
+        /// As given.
+        address: String,
+    },
     /// The host to listen on is no address and no name that resolves.
     #[error("cannot resolve {host}: {}", plain(source))]
     Resolve {

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::scratch;
-use crate::stream::{Stream, is_readable, is_would_block};
-use crate::unsent::unsent;
+use crate::socket::{Socket, is_would_block};
+use crate::stream::Stream;
+use crate::system::unsent;
 
 /// Whether a forked child of this process may hold copies of our sockets.
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -27,26 +27,27 @@ pub fn process_forked() {
 }
 
 /// Closes a socket, for all who hold it.
-pub(crate) fn close(stream: TcpStream) {
+pub(crate) fn close(stream: Socket) {
     if FORKED.load(Relaxed) {
         let _ = SockRef::from(&stream).shutdown(Shutdown::Both);
     }
 }
 
-/// Sends last words, all of them unless the client stops reading for `patience`.
-pub(crate) async fn send_all(client: &TcpStream, mut words: Bytes, patience: Duration) {
+/// Sends words to the client, all of them unless it stops reading for `patience`; then it is false.
+pub(crate) async fn send_all(client: &Socket, mut words: Bytes, patience: Duration) -> bool {
     while !words.is_empty() {
         match timeout(patience, std::future::poll_fn(|cx| client.poll_write(cx, &words))).await {
             Ok(Ok(count)) => words.advance(count),
-            _ => return,
+            _ => return false,
         }
     }
+    true
 }
 
 /// Ends our side and discards what comes, until the client has ended its side or `patience` is over.
 /// Returns at once when nothing can be lost: the client has received everything and is silent.
-pub(crate) async fn linger(client: &TcpStream, patience: Duration) {
-    let nothing_to_lose = !is_readable(client) && unsent(client) == 0;
+pub(crate) async fn linger(client: &Socket, patience: Duration) {
+    let nothing_to_lose = !client.is_readable() && unsent(client) == 0;
     if nothing_to_lose || client.shutdown().is_err() {
         return;
     }

@@ -16,7 +16,7 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use proxymachine_engine::{Config, Observer, Shutdown, Verdict, listener, server};
+//! use proxymachine_engine::{Config, Listener, Observer, Shutdown, Verdict, server};
 //!
 //! struct Quiet;
 //! impl Observer for Quiet {}
@@ -28,20 +28,25 @@
 //!     };
 //!     std::future::ready(verdict)
 //! };
-//! let listeners = listener::bind("127.0.0.1", 5432)?;
+//! let listeners = Listener::bind("127.0.0.1:5432", &Default::default())?;
 //! let shutdown = Arc::new(Shutdown::new());
 //! let engine = server::start(listeners, Config::default(), router, Quiet, Arc::clone(&shutdown))?;
 //! shutdown.drain(None);
 //! engine.join();
 //! # Ok::<(), proxymachine_engine::Error>(())
 //! ```
-#![deny(unsafe_code)] // but in unsent.rs
+#![deny(unsafe_code)] // but in system.rs
 #![warn(missing_docs)]
 
+pub mod client;
+mod clock;
 pub mod config;
+mod connect;
+mod decide;
 mod dial;
 pub mod error;
 mod farewell;
+mod keepalive;
 pub mod listener;
 pub mod networks;
 pub mod observer;
@@ -53,21 +58,26 @@ mod scratch;
 pub mod server;
 mod session;
 pub mod shutdown;
+pub mod socket;
+#[cfg(target_os = "linux")]
 #[cfg(target_os = "linux")]
 mod splice;
 pub mod stats;
 pub mod stream;
-mod unsent;
+mod system;
 pub mod verdict;
 
+pub use client::Client;
 pub use config::Config;
 pub use error::Error;
 pub use farewell::process_forked;
+pub use listener::{Endpoint, Listener};
 pub use networks::Networks;
 pub use observer::{End, Observer};
 pub use remote::{InvalidRemote, Remote};
-pub use router::Router;
+pub use router::{Failure, Router};
 pub use server::Engine;
 pub use shutdown::{Outcome, Shutdown};
+pub use socket::Socket;
 pub use stats::Stats;
 pub use verdict::{Route, Verdict};

@@ -41,7 +41,7 @@ pub enum Parsed {
 }
 
 /// What a header says.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
     /// The client. None if the load balancer speaks for itself (a health check) or names no address
     /// of the internet: then the connection's own addresses count.
@@ -61,6 +61,9 @@ pub enum Refusal {
     /// They do not begin as one.
     #[error("no PROXY header")]
     Missing,
+    /// Whoever sent it is not trusted. [`parse`] does not know that, its caller does.
+    #[error("PROXY header from an address that is not trusted")]
+    Untrusted,
     /// It is longer than any that makes sense.
     #[error("PROXY header too long")]
     TooLong,

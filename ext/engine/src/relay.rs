@@ -13,10 +13,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-#[cfg(target_os = "linux")]
-use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
 
+#[cfg(target_os = "linux")]
+use crate::Socket;
+use crate::clock::{Clock, Reason};
 use crate::scratch;
 #[cfg(target_os = "linux")]
 use crate::splice::{self, Pipe};
@@ -37,6 +37,11 @@ pub enum Outcome {
         /// The limit that it exceeded.
         limit: Duration,
     },
+    /// Nothing moved for so long that nobody seems to be there.
+    Idle {
+        /// The limit that was exceeded.
+        limit: Duration,
+    },
     /// The client was reset before the server had answered.
     Abandoned,
 }
@@ -52,6 +57,8 @@ pub struct Start {
     pub inactivity_timeout: Option<Duration>,
     /// The same once the client has ended its side.
     pub half_closed_timeout: Option<Duration>,
+    /// How long nothing may move in either direction, whatever else holds.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// Copies both ways until it is over. The second value tells whether the client had ended its side.
@@ -63,13 +70,15 @@ pub fn relay<C: Stream, S: Stream>(
     server: &S,
     start: Start,
 ) -> impl Future<Output = (Outcome, bool)> {
+    let mut clock = start.inactivity_timeout.map(|limit| Clock::start(limit, Reason::Inactivity));
+    Clock::shorten(&mut clock, start.idle_timeout, Reason::Idle);
     let mut relay = Relay {
         up: Box::new(Flow::new(start.to_server)),
         down: Box::new(Flow::new(start.to_client)),
         up_closed: false,
         answered: false,
         half_closed_timeout: start.half_closed_timeout,
-        clock: start.inactivity_timeout.map(Clock::start),
+        clock,
         reset: None,
     };
     poll_fn(move |cx| relay.poll(cx, client, server).map(|outcome| (outcome, relay.up.ended)))
@@ -103,7 +112,7 @@ impl<'a> Relay<'a> {
                 Poll::Ready(Ok(())) => {
                     // Whether the server hears of it or not: what it says comes down the other way.
                     if server.shutdown().is_ok() {
-                        self.half_closed();
+                        Clock::shorten(&mut self.clock, self.half_closed_timeout, Reason::HalfClosed);
                     }
                     self.up_closed = true;
                 }
@@ -138,20 +147,13 @@ impl<'a> Relay<'a> {
         if self.answered { Outcome::Finished } else { Outcome::Abandoned }
     }
 
-    fn half_closed(&mut self) {
-        let Some(timeout) = self.half_closed_timeout else { return };
-        match &mut self.clock {
-            Some(clock) => clock.limit = clock.limit.min(timeout),
-            None => self.clock = Some(Clock::start(timeout)),
-        }
-    }
-
     fn poll_clock(&mut self, cx: &mut Context<'_>, moved: bool) -> Poll<Outcome> {
         let Some(clock) = &mut self.clock else { return Poll::Pending };
         ready!(clock.poll(cx, moved));
-        Poll::Ready(match self.answered {
-            true => Outcome::Finished,
-            false => Outcome::Inactive { elapsed: clock.started.elapsed(), limit: clock.limit },
+        Poll::Ready(match clock.reason {
+            Reason::Idle => Outcome::Idle { limit: clock.limit },
+            _ if self.answered => Outcome::Finished,
+            _ => Outcome::Inactive { elapsed: clock.started.elapsed(), limit: clock.limit },
         })
     }
 }
@@ -321,50 +323,9 @@ impl Flow {
 }
 
 #[cfg(target_os = "linux")]
-fn drain(pipe: &mut Pipe, cx: &mut Context<'_>, sink: &TcpStream, moved: &mut bool) -> Poll<io::Result<()>> {
+fn drain(pipe: &mut Pipe, cx: &mut Context<'_>, sink: &Socket, moved: &mut bool) -> Poll<io::Result<()>> {
     let before = pipe.held();
     let drained = pipe.poll_drain(cx, sink);
     *moved |= pipe.held() < before;
     drained
-}
-
-/// Measures time without traffic. It is not re-armed for each byte: when it rings it looks how long
-/// the silence really was, and sleeps for the rest.
-struct Clock {
-    started: Instant,
-    last_traffic: Instant,
-    limit: Duration,
-    alarm: Pin<Box<Sleep>>,
-}
-
-impl Clock {
-    fn start(limit: Duration) -> Box<Self> {
-        let now = Instant::now();
-        let alarm = Box::pin(sleep_until(after(now, limit)));
-        Box::new(Self { started: now, last_traffic: now, limit, alarm })
-    }
-
-    /// Ready when nothing has moved for `limit`.
-    fn poll(&mut self, cx: &mut Context<'_>, moved: bool) -> Poll<()> {
-        if moved {
-            self.last_traffic = Instant::now();
-        }
-        let due = after(self.last_traffic, self.limit);
-        if due < self.alarm.deadline() {
-            self.alarm.as_mut().reset(due); // The limit was lowered.
-        }
-        loop {
-            ready!(self.alarm.as_mut().poll(cx));
-            if due <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.alarm.as_mut().reset(due);
-        }
-    }
-}
-
-/// `start + limit`, for limits as large as they come: a century is as good as never.
-fn after(start: Instant, limit: Duration) -> Instant {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    start + limit.min(CENTURY)
 }

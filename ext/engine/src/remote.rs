@@ -1,4 +1,4 @@
-//! Where a connection goes: `host:port`.
+//! Where a connection goes: `host:port`, `unix:/path` or `unix:@name`.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,10 +11,14 @@ use std::str::FromStr;
 /// let remote: Remote = "[::1]: 80 ".parse().unwrap();
 /// assert_eq!((remote.host(), remote.port()), ("::1", 80));
 /// assert_eq!(remote.to_string(), "[::1]: 80 ");
+///
+/// let remote: Remote = "unix:/run/app.sock".parse().unwrap();
+/// assert_eq!(remote.unix(), Some("/run/app.sock"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
     written: Box<str>,
+    /// 0 for a Unix socket.
     port: u16,
 }
 
@@ -33,17 +37,34 @@ pub enum InvalidRemote {
     /// What follows the last colon is no number between 1 and 65535.
     #[error("its port is not between 1 and 65535")]
     BadPort,
+    /// The path or name of a Unix socket is longer than an address can hold.
+    #[error("its path is longer than {MAX_UNIX} bytes")]
+    LongPath,
+}
+
+/// The longest path or name of a Unix socket, in bytes (unix(7), `sun_path` with its end).
+pub(crate) const MAX_UNIX: usize = 107;
+
+/// The path of a Unix socket in `unix:/path`, or its abstract name in `unix:@name`.
+pub(crate) fn unix_path(text: &str) -> Option<&str> {
+    text.strip_prefix("unix:").filter(|path| path.starts_with(['/', '@']))
 }
 
 impl Remote {
-    /// Name or address, without brackets.
+    /// The path of a Unix socket, or its abstract name after an `@`.
+    #[must_use]
+    pub fn unix(&self) -> Option<&str> {
+        if self.port == 0 { unix_path(&self.written) } else { None }
+    }
+
+    /// Name or address, without brackets. A Unix socket has none.
     #[must_use]
     pub fn host(&self) -> &str {
         let host = self.written.rsplit_once(':').map_or("", |(host, _)| host.trim());
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
-    /// Port, 1 to 65535.
+    /// Port, 1 to 65535; 0 for a Unix socket.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -63,6 +84,14 @@ impl FromStr for Remote {
     /// Splits at the last colon, so that a bare IPv6 address works: `::1:80`.
     fn from_str(text: &str) -> Result<Self, InvalidRemote> {
         let text = text.trim_matches(|c: char| c.is_ascii_control());
+        if let Some(path) = unix_path(text) {
+            return match path.len() {
+                1 => Err(InvalidRemote::NoHost),
+                _ if path.contains(|c: char| c.is_ascii_control()) => Err(InvalidRemote::BadHost),
+                length if length > MAX_UNIX => Err(InvalidRemote::LongPath),
+                _ => Ok(Self { written: text.into(), port: 0 }),
+            };
+        }
         let (_, port) = text.rsplit_once(':').ok_or(InvalidRemote::NoPort)?;
         let port = port.trim();
         if port.is_empty() {
@@ -133,6 +162,19 @@ mod tests {
     fn displays_as_written_but_for_a_line_end() {
         assert_eq!("::1: 80 ".parse::<Remote>().unwrap().to_string(), "::1: 80 ");
         assert_eq!("[::1]:080\n".parse::<Remote>().unwrap().to_string(), "[::1]:080");
+    }
+
+    #[test]
+    fn knows_unix_sockets_by_path_and_by_name_and_a_host_called_unix() {
+        let unix = |text: &str| text.parse().map(|remote: Remote| remote.unix().map(str::to_owned));
+        assert_eq!(unix("unix:/run/a b.sock"), Ok(Some("/run/a b.sock".into())));
+        assert_eq!(unix("unix:@name:80"), Ok(Some("@name:80".into())));
+        assert_eq!(unix("unix:80"), Ok(None));
+        assert_eq!(parse("unix:80"), Ok(("unix".into(), 80)));
+        assert_eq!(unix("unix:/"), Err(InvalidRemote::NoHost));
+        assert_eq!(unix("unix:@a\0b"), Err(InvalidRemote::BadHost));
+        assert!(unix(&format!("unix:/{}", "x".repeat(MAX_UNIX - 1))).is_ok());
+        assert_eq!(unix(&format!("unix:/{}", "x".repeat(MAX_UNIX))), Err(InvalidRemote::LongPath));
     }
 
     #[test]

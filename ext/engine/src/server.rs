@@ -1,16 +1,22 @@
 //! The engine as a whole: threads, accepting, draining.
 
 use std::io;
-use std::net::{self, SocketAddr};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
-use crate::{Config, Error, Observer, Outcome, Router, Shutdown, Stats, session};
+use crate::keepalive::Keepalive;
+use crate::system::register;
+use crate::{
+    Client, Config, Error, Listener, Observer, Outcome, Router, Shutdown, Socket, Stats, session, socket,
+};
 
 /// Pause after an accept that failed for want of something (descriptors, memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +31,8 @@ pub(crate) struct Context<R, O> {
     pub(crate) observer: O,
     pub(crate) shutdown: Arc<Shutdown>,
     pub(crate) stats: Arc<Stats>,
+    /// As many as connections may still be accepted.
+    room: Semaphore,
     /// Notified when the last connection has left a draining engine.
     empty: Notify,
 }
@@ -32,23 +40,19 @@ pub(crate) struct Context<R, O> {
 /// Counts a connection for as long as it lives, however it ends.
 pub(crate) struct Admission<R: Router, O: Observer> {
     context: Arc<Context<R, O>>,
-    client: SocketAddr,
+    client: Client,
     ended: bool,
 }
 
 impl<R: Router, O: Observer> Admission<R, O> {
-    fn new(context: &Arc<Context<R, O>>, client: SocketAddr) -> Self {
+    fn new(context: &Arc<Context<R, O>>, client: Client) -> Self {
         context.stats.opened();
         context.observer.accepted(&client);
         Self { context: Arc::clone(context), client, ended: false }
     }
 
-    pub(crate) fn context(&self) -> &Context<R, O> {
-        &self.context
-    }
-
-    pub(crate) fn client(&self) -> &SocketAddr {
-        &self.client
+    pub(crate) fn parts(&mut self) -> (&Context<R, O>, &mut Client) {
+        (&self.context, &mut self.client)
     }
 
     /// The connection has ended by itself and is closed.
@@ -60,6 +64,7 @@ impl<R: Router, O: Observer> Admission<R, O> {
 
     fn leave(&self) -> u64 {
         let left = self.context.stats.closed();
+        self.context.room.add_permits(1);
         if left == 0 && self.context.shutdown.is_draining() {
             self.context.empty.notify_waiters();
         }
@@ -87,19 +92,22 @@ pub struct Engine<R: Router, O: Observer> {
 /// # Errors
 /// [`Error::Start`] when the system gives no thread or no epoll descriptor.
 pub fn start<R: Router, O: Observer>(
-    listeners: Vec<net::TcpListener>,
+    listeners: Vec<Listener>,
     config: Config,
     router: R,
     observer: O,
     shutdown: Arc<Shutdown>,
 ) -> Result<Engine<R, O>, Error> {
     let count = config.threads.max(1);
+    let room = Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS));
+    listeners.iter().for_each(|listener| listener.set_keepalive(Keepalive::of(&config)));
     let context = Arc::new(Context {
         config,
         router,
         observer,
         shutdown,
         stats: Arc::new(Stats::default()),
+        room,
         empty: Notify::new(),
     });
     let mut engine = Engine { context, threads: Vec::with_capacity(count) };
@@ -123,8 +131,8 @@ pub fn start<R: Router, O: Observer>(
     Ok(engine)
 }
 
-fn clone_all(listeners: &[net::TcpListener]) -> io::Result<Vec<net::TcpListener>> {
-    listeners.iter().map(net::TcpListener::try_clone).collect()
+fn clone_all(listeners: &[Listener]) -> io::Result<Vec<Listener>> {
+    listeners.iter().map(Listener::try_clone).collect()
 }
 
 impl<R: Router, O: Observer> Engine<R, O> {
@@ -144,11 +152,7 @@ impl<R: Router, O: Observer> Engine<R, O> {
     }
 }
 
-fn run<R: Router, O: Observer>(
-    runtime: Runtime,
-    listeners: Vec<net::TcpListener>,
-    context: &Arc<Context<R, O>>,
-) {
+fn run<R: Router, O: Observer>(runtime: Runtime, listeners: Vec<Listener>, context: &Arc<Context<R, O>>) {
     let _finish = Finish(context);
     runtime.block_on(serve(listeners, context));
     // Drops the connections that are left, which closes their sockets.
@@ -164,7 +168,7 @@ impl<R: Router, O: Observer> Drop for Finish<'_, R, O> {
     }
 }
 
-async fn serve<R: Router, O: Observer>(listeners: Vec<net::TcpListener>, context: &Arc<Context<R, O>>) {
+async fn serve<R: Router, O: Observer>(listeners: Vec<Listener>, context: &Arc<Context<R, O>>) {
     for listener in listeners {
         tokio::spawn(accept(listener, Arc::clone(context)));
     }
@@ -189,8 +193,10 @@ async fn empty<R: Router, O: Observer>(context: &Context<R, O>) {
     }
 }
 
-async fn accept<R: Router, O: Observer>(listener: net::TcpListener, context: Arc<Context<R, O>>) {
-    let listener = match TcpListener::from_std(listener) {
+async fn accept<R: Router, O: Observer>(listener: Listener, context: Arc<Context<R, O>>) {
+    // The file is kept for as long as somebody may connect to it.
+    let (socket, endpoint, _file) = listener.into_parts();
+    let listener = match register(socket, Interest::READABLE) {
         Ok(listener) => listener,
         Err(error) => return context.observer.accept_failed(&error),
     };
@@ -199,10 +205,13 @@ async fn accept<R: Router, O: Observer>(listener: net::TcpListener, context: Arc
         let accepted = tokio::select! {
             biased;
             _ = &mut draining => return,
-            accepted = listener.accept() => accepted,
+            accepted = accept_one(&listener, &context) => accepted,
         };
         match accepted {
-            Ok((client, address)) => admit(client, address, &context),
+            Ok((socket, peer)) => {
+                let client = Client::new(peer, Arc::clone(&endpoint));
+                tokio::spawn(session::run(socket, Admission::new(&context, client)));
+            }
             Err(error) if is_aborted(&error) => {}
             Err(error) => {
                 context.observer.accept_failed(&error);
@@ -212,12 +221,26 @@ async fn accept<R: Router, O: Observer>(listener: net::TcpListener, context: Arc
     }
 }
 
-fn admit<R: Router, O: Observer>(client: TcpStream, address: SocketAddr, context: &Arc<Context<R, O>>) {
-    let admission = Admission::new(context, address);
-    if cfg!(not(target_os = "linux")) {
-        let _ = client.set_nodelay(true); // Inherited from the listener on Linux.
+/// Accepts when there is room for one more. What waits in the system's queue waits on.
+async fn accept_one<R: Router, O: Observer>(
+    listener: &AsyncFd<OwnedFd>,
+    context: &Context<R, O>,
+) -> io::Result<(Socket, Option<SocketAddr>)> {
+    loop {
+        let mut ready = listener.readable().await?;
+        let room = match context.room.try_acquire() {
+            Ok(room) => room,
+            Err(_) => {
+                context.observer.full(context.config.max_connections);
+                context.room.acquire().await.map_err(io::Error::other)?
+            }
+        };
+        let Ok(accepted) = ready.try_io(socket::accept) else { continue };
+        let (socket, peer) = accepted?;
+        let socket = Socket::new(socket)?;
+        room.forget(); // Given back by the admission.
+        return Ok((socket, peer));
     }
-    tokio::spawn(session::run(client, admission));
 }
 
 /// The trouble of one connection that left before it was accepted (accept(2), "Error handling").

@@ -11,9 +11,9 @@ use std::task::{Context, Poll, ready};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
-use crate::stream::poll_until_done;
+use crate::Socket;
+use crate::socket::poll_until_done;
 
 /// What one pipe may hold, in bytes: the most that an unprivileged process may ask for
 /// (`fs.pipe-max-size`, pipe(7)). Where the system refuses, the pipe keeps its 64 KiB.
@@ -73,7 +73,7 @@ impl Pipe {
     }
 
     /// Takes what `source` has; 0 is its end.
-    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, source: &TcpStream) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, source: &Socket) -> Poll<io::Result<usize>> {
         let Some((_, writer)) = &self.ends else { return Poll::Ready(Ok(0)) };
         let fill = || Ok(splice(source, None, writer, None, PIPE_SIZE, FLAGS)?);
         let count = ready!(poll_until_done(
@@ -85,7 +85,7 @@ impl Pipe {
     }
 
     /// Gives `sink` all that is held.
-    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &TcpStream) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &Socket) -> Poll<io::Result<()>> {
         let Some((reader, _)) = &self.ends else { return Poll::Ready(Ok(())) };
         while self.held > 0 {
             let drain = || Ok(splice(reader, None, sink, None, self.held, FLAGS)?);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use bytes::Bytes;
-use proxymachine_engine::{Config, Observer, Shutdown, Verdict, listener, server};
+use proxymachine_engine::{Client, Config, Listener, Observer, Shutdown, Verdict, server};
 
 /// Allocations per short connection that its client ends: three are tokio's (two sockets and a task), three
 /// watch the half-closed connection (a timer in a box, and the client's reset), two are this test's router's.
@@ -62,7 +62,7 @@ static ALLOCATOR: Counting = Counting;
 struct Watcher;
 
 impl Observer for Watcher {
-    fn accepted(&self, _client: &SocketAddr) {
+    fn accepted(&self, _client: &Client) {
         IS_ENGINE.set(true);
     }
 }
@@ -92,8 +92,8 @@ fn round_trip(client: &mut TcpStream) {
 #[test]
 fn a_connection_allocates_little_and_a_message_nothing() {
     let backend = start_echo().to_string();
-    let router = move |_: &SocketAddr, _: Bytes| ready(Verdict::connect(backend.parse().unwrap()));
-    let listeners = listener::bind("127.0.0.1", 0).unwrap();
+    let router = move |_: &Client, _: Bytes| ready(Verdict::connect(backend.parse().unwrap()));
+    let listeners = Listener::bind("127.0.0.1:0", &Default::default()).unwrap();
     let proxy = listeners[0].local_addr().unwrap();
     let shutdown = Arc::new(Shutdown::new());
     let config = Config { threads: 1, ..Config::default() };

@@ -1,19 +1,18 @@
 //! The engine's Router and Observer: both turn what they are told into events for the Ruby thread.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proxymachine_engine::error::plain;
-use proxymachine_engine::{End, Observer, Remote, Router, Verdict};
+use proxymachine_engine::{Client, End, Failure, Observer, Remote, Route, Router, Verdict};
 use tokio::sync::oneshot;
 
 use crate::lock;
 use crate::log::{Line, Severity};
-use crate::queue::{Call, Callback, Event, Queue};
+use crate::queue::{Block, Call, Event, Queue};
 
 /// What the engine's threads and the Ruby thread both know.
 pub struct Bridge {
@@ -23,11 +22,31 @@ pub struct Bridge {
     /// Whether the process title tells old numbers.
     pub title_stale: AtomicBool,
     pub draining: AtomicBool,
-    accept_warned: Mutex<Option<Instant>>,
+    pub wanted: Wanted,
+    warned: Warned,
 }
 
-/// How often it is said that connections cannot be accepted, which may be for as long as it lasts.
-const ACCEPT_WARN_PERIOD: Duration = Duration::from_secs(60);
+/// What the config has blocks for; what has none is not asked.
+#[derive(Default)]
+pub struct Wanted {
+    /// `proxy_accept`
+    pub accept: AtomicBool,
+    /// `proxy_timeout`
+    pub timeout: AtomicBool,
+    /// Some block that takes the client as an argument.
+    pub client: AtomicBool,
+}
+
+/// When was it last said that something is used up?
+#[derive(Default)]
+struct Warned {
+    accept: Mutex<Option<Instant>>,
+    dial: Mutex<Option<Instant>>,
+    full: Mutex<Option<Instant>>,
+}
+
+/// How often it is said that something is used up, which may be for as long as it lasts.
+const WARN_PERIOD: Duration = Duration::from_secs(60);
 
 impl Bridge {
     pub fn new(threads: usize) -> Self {
@@ -36,7 +55,8 @@ impl Bridge {
             info: AtomicBool::new(true),
             title_stale: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            accept_warned: Mutex::default(),
+            wanted: Wanted::default(),
+            warned: Warned::default(),
         }
     }
 
@@ -50,6 +70,14 @@ impl Bridge {
         self.queue.post(Event::Line(Line::new(severity, text)));
     }
 
+    fn warn_rarely(&self, warned: &Mutex<Option<Instant>>, text: impl FnOnce() -> String) {
+        let mut warned = lock(warned);
+        if warned.is_none_or(|then| then.elapsed() >= WARN_PERIOD) {
+            *warned = Some(Instant::now());
+            self.line(Severity::Warn, text());
+        }
+    }
+
     /// The Ruby thread renews the title, at most once a second.
     fn renew_title(&self) {
         if !self.title_stale.swap(true, Relaxed) {
@@ -58,74 +86,72 @@ impl Bridge {
     }
 }
 
-/// Asks the config's block.
+/// Asks the config's blocks.
 pub struct BlockRouter(pub Arc<Bridge>);
 
-impl Router for BlockRouter {
-    async fn route(&self, client: &SocketAddr, data: Bytes) -> Verdict {
+impl BlockRouter {
+    fn ask(
+        &self,
+        block: Block,
+        client: &Client,
+        data: Bytes,
+    ) -> impl Future<Output = Verdict> + Send + use<> {
         let (answer, verdict) = oneshot::channel();
-        self.0.queue.post(Event::Call(Call::Router { client: *client, data, answer }));
+        self.0.queue.post(Event::Call(Call::Block { block, client: client.clone(), data, answer }));
         // No answer: the Ruby thread is on its way out.
-        verdict.await.unwrap_or(Verdict::Close(None))
+        async { verdict.await.unwrap_or(Verdict::Close(None)) }
     }
 }
 
-/// Writes the log lines of the contract and runs the config's callbacks.
+impl Router for BlockRouter {
+    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Verdict> + Send {
+        self.ask(Block::Proxy, client, data)
+    }
+
+    fn wants_local(&self) -> bool {
+        self.0.wanted.client.load(Relaxed)
+    }
+
+    fn accepted(&self, client: &Client) -> Option<impl Future<Output = Verdict> + Send> {
+        let is_wanted = self.0.wanted.accept.load(Relaxed);
+        is_wanted.then(|| self.ask(Block::Accept, client, Bytes::new()))
+    }
+
+    fn timed_out(&self, client: &Client, data: Bytes) -> Option<impl Future<Output = Verdict> + Send> {
+        let is_wanted = self.0.wanted.timeout.load(Relaxed);
+        is_wanted.then(|| self.ask(Block::Timeout, client, data))
+    }
+
+    fn failed(
+        &self,
+        client: &Client,
+        failure: Failure,
+        remote: String,
+    ) -> Option<impl Future<Output = Option<Verdict>> + Send> {
+        let (answer, verdict) = oneshot::channel();
+        let client = client.clone();
+        self.0.queue.post(Event::Call(Call::Callback { failure, client, remote, answer }));
+        // No answer: the Ruby thread is on its way out.
+        Some(async { verdict.await.ok().flatten() })
+    }
+}
+
+/// Writes the log lines of the contract.
 pub struct Reporter(pub Arc<Bridge>);
 
-impl Reporter {
-    /// Logs, and asks for the config's callback. Done when that has returned.
-    fn failure(&self, callback: Callback, remote: &Remote, line: String) -> oneshot::Receiver<()> {
-        self.0.line(Severity::Error, line);
-        let (done, called) = oneshot::channel();
-        self.0.queue.post(Event::Call(Call::Callback { callback, remote: remote.to_string(), done }));
-        called
-    }
-
-    /// Says why a connection ended. Returns when the config's callback has returned, if there is one.
-    fn report(&self, client: &SocketAddr, end: End) -> Option<oneshot::Receiver<()>> {
-        use Callback::{ConnectError, InactivityError};
-        match end {
-            End::ConnectFailed { remote } => {
-                let line = format!("Connect {remote} failed after ten attempts.");
-                Some(self.failure(ConnectError, &remote, line))
-            }
-            End::ClosedPrematurely { remote } => {
-                let line = format!("Connection with {remote} was terminated prematurely.");
-                Some(self.failure(ConnectError, &remote, line))
-            }
-            End::Inactive { remote, elapsed, limit } => {
-                let (elapsed, limit) = (elapsed.as_secs_f64(), limit.as_secs_f64());
-                let line = format!("Disconnecting {remote} after {elapsed}s of inactivity (> {limit:?})");
-                Some(self.failure(InactivityError, &remote, line))
-            }
-            End::PrereadFull { limit } => {
-                let client = Peer(client);
-                let line = format!("{client} no decision after {limit} bytes (limit {limit}). Closing.");
-                self.0.line(Severity::Error, line);
-                None
-            }
-            End::ClientLeftFirst => {
-                self.0.info(|| "Client closed while server connection in progress. Dropping.".into());
-                None
-            }
-            End::Failed => {
-                self.0.line(Severity::Error, format!("{} internal error. Closing.", Peer(client)));
-                None
-            }
-            End::ClientLeft | End::Refused | End::Undecided | End::Relayed => None,
-        }
-    }
-}
-
 impl Observer for Reporter {
-    fn accepted(&self, client: &SocketAddr) {
+    fn accepted(&self, client: &Client) {
         self.0.renew_title();
-        self.0.info(|| format!("Accepted {}", Peer(client)));
+        self.0.info(|| format!("Accepted {client}"));
     }
 
     fn dialing(&self, remote: &Remote) {
         self.0.info(|| format!("Establishing new connection with {remote}"));
+    }
+
+    fn dial_starved(&self, remote: &Remote, error: &io::Error) {
+        let warned = &self.0.warned.dial;
+        self.0.warn_rarely(warned, || format!("Cannot connect to {remote}: {}", plain(error)));
     }
 
     fn retrying(&self, remote: &Remote, retry: u32) {
@@ -136,12 +162,46 @@ impl Observer for Reporter {
         self.0.info(|| format!("Successful connection to {remote}"));
     }
 
-    fn ended(&self, client: &SocketAddr, end: End) -> impl Future<Output = ()> + Send {
-        let callback = self.report(client, end);
-        async move {
-            if let Some(called) = callback {
-                let _ = called.await; // No answer: the Ruby thread is on its way out.
+    fn connect_failed(&self, _client: &Client, route: &Route, rounds: u32) {
+        // 1.2.4 said ten, and tried eleven times.
+        let rounds = if rounds == 11 { "ten".into() } else { rounds.to_string() };
+        let attempts = if rounds == "1" { "attempt" } else { "attempts" };
+        self.0.line(Severity::Error, format!("Connect {route} failed after {rounds} {attempts}."));
+    }
+
+    fn redirected_too_often(&self, client: &Client, limit: u32) {
+        let line =
+            format!("{client} proxy_connect_error named another remote more than {limit} times. Closing.");
+        self.0.line(Severity::Error, line);
+    }
+
+    fn ended(&self, client: &Client, end: &End) {
+        let error = |line| self.0.line(Severity::Error, line);
+        match end {
+            End::ClosedPrematurely { remote } => {
+                error(format!("Connection with {remote} was terminated prematurely."));
             }
+            End::Inactive { remote, elapsed, limit } => {
+                let (elapsed, limit) = (elapsed.as_secs_f64(), limit.as_secs_f64());
+                error(format!("Disconnecting {remote} after {elapsed}s of inactivity (> {limit:?})"));
+            }
+            End::PrereadFull { limit } => {
+                error(format!("{client} no decision after {limit} bytes (limit {limit}). Closing."));
+            }
+            End::BadHeader { reason } => error(format!("{client} {reason}. Closing.")),
+            End::Failed => error(format!("{client} internal error. Closing.")),
+            End::DecisionTimeout { limit } => {
+                self.0.info(|| format!("{client} no decision after {:?}s. Closing.", limit.as_secs_f64()));
+            }
+            End::Idle { remote, limit } => {
+                let limit = limit.as_secs_f64();
+                self.0.info(|| format!("{client} idle with {remote} for {limit:?}s. Closing."));
+            }
+            End::ClientLeftFirst => {
+                self.0.info(|| "Client closed while server connection in progress. Dropping.".into());
+            }
+            // What there is to say was said when it happened.
+            End::ClientLeft | End::Refused | End::Undecided | End::ConnectFailed | End::Relayed => {}
         }
     }
 
@@ -153,23 +213,16 @@ impl Observer for Reporter {
     }
 
     fn accept_failed(&self, error: &io::Error) {
-        let mut warned = lock(&self.0.accept_warned);
-        if warned.is_none_or(|then| then.elapsed() >= ACCEPT_WARN_PERIOD) {
-            *warned = Some(Instant::now());
-            self.0.line(Severity::Warn, format!("Cannot accept connections: {}", plain(error)));
-        }
+        let warned = &self.0.warned.accept;
+        self.0.warn_rarely(warned, || format!("Cannot accept connections: {}", plain(error)));
+    }
+
+    fn full(&self, limit: usize) {
+        let line = || format!("Reached the limit of {limit} connections. New ones wait until one ends.");
+        self.0.warn_rarely(&self.0.warned.full, line);
     }
 
     fn thread_finished(&self) {
         self.0.queue.thread_finished();
-    }
-}
-
-/// `IP:PORT`, an IPv6 address without brackets, as 1.2.4 logged it.
-pub struct Peer<'a>(pub &'a SocketAddr);
-
-impl std::fmt::Display for Peer<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.0.ip(), self.0.port())
     }
 }

@@ -1,19 +1,20 @@
 //! The Ruby thread's loop: wait without the GVL, then answer everything that has come.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use magnus::value::ReprValue;
-use magnus::{ArgList, Error, RString, Ruby, Value};
-use proxymachine_engine::Verdict;
+use magnus::{ArgList, Error, IntoValue, RString, Ruby, Value};
+use proxymachine_engine::{Client, Failure, Verdict};
 
-use crate::bridge::{Bridge, Peer};
+use crate::bridge::Bridge;
 use crate::error;
 use crate::gvl::{check_interrupts, generation};
 use crate::log::{Line, Log, Severity};
-use crate::queue::{Answers, Batch, Call, Callback, Event, lines_of};
+use crate::queue::{Answers, Batch, Block, Call, Event, lines_of};
 use crate::verdict::{Reader, Refusal};
 
 /// How often the process title may change.
@@ -36,6 +37,8 @@ pub struct Dispatcher<'a> {
     /// A `ProxyMachine::Handler`.
     handler: Value,
     reader: Reader,
+    /// Whoever takes longer is named in the log.
+    slow_block: Option<Duration>,
     log: Log,
     lines: Vec<Line>,
     batches: VecDeque<Batch>,
@@ -47,12 +50,18 @@ pub struct Dispatcher<'a> {
 }
 
 impl<'a> Dispatcher<'a> {
-    pub fn new(ruby: &'a Ruby, bridge: &'a Arc<Bridge>, handler: Value) -> Self {
+    pub fn new(
+        ruby: &'a Ruby,
+        bridge: &'a Arc<Bridge>,
+        handler: Value,
+        slow_block: Option<Duration>,
+    ) -> Self {
         Self {
             ruby,
             bridge,
             handler,
             reader: Reader::new(ruby),
+            slow_block,
             log: Log::new(),
             lines: Vec::new(),
             batches: VecDeque::new(),
@@ -133,59 +142,117 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn call(&mut self, call: Call) -> Result<(), Error> {
-        match call {
-            Call::Router { client, data, answer } => {
+        let called = Instant::now();
+        let (name, client) = match call {
+            Call::Block { block, client, data, answer } => {
                 if answer.is_closed() {
                     return Ok(()); // The client has left.
                 }
                 let text = self.ruby.str_from_slice(&data);
                 drop(data); // Lets the connection append its next chunk in place.
-                let verdict = self.decide(Peer(&client), text.as_value())?;
+                let verdict = self.decide(block, &client, text)?;
                 self.answers.push(answer, verdict);
+                (method_of(block), client)
             }
-            Call::Callback { callback, remote, done } => {
-                let method = match callback {
-                    Callback::ConnectError => "connect_error",
-                    Callback::InactivityError => "inactivity_error",
+            Call::Callback { failure, client, remote, answer } => {
+                let name = match failure {
+                    Failure::Connect | Failure::Premature => "connect_error",
+                    Failure::Inactivity => "inactivity_error",
                 };
-                if let Err(error) = self.handler.funcall::<_, _, Value>(method, (remote,)) {
-                    self.raised(error)?;
-                }
-                let _ = done.send(());
+                let verdict = self.consult(name, &client, remote)?;
+                let _ = answer.send(verdict);
+                (name, client)
             }
+        };
+        let taken = called.elapsed();
+        if self.slow_block.is_some_and(|limit| taken > limit) {
+            self.log_text(Severity::Warn, "slow", (client.to_string(), name, taken.as_secs_f64()))?;
         }
         Ok(())
     }
 
-    /// Asks the block, and logs what it answered.
-    fn decide(&mut self, client: Peer<'_>, data: Value) -> Result<Verdict, Error> {
-        let answer: Value = match self.handler.funcall("route", (data,)) {
+    /// Asks a block, and logs what it answered.
+    fn decide(&mut self, block: Block, client: &Client, data: RString) -> Result<Verdict, Error> {
+        let about = self.about(client)?;
+        let answer: Value = match self.handler.funcall(method_of(block), (data, about.0, about.1)) {
             Ok(answer) => answer,
-            Err(error) => return self.raised(error),
+            Err(error) => {
+                self.raised(error)?;
+                return Ok(Verdict::Close(None));
+            }
         };
         if self.bridge.info.load(Relaxed) {
             self.log_text(Severity::Info, "answered", (client.to_string(), answer))?;
         }
-        match self.reader.read(answer) {
-            Ok(verdict) => return Ok(verdict),
-            Err(Refusal::Raised(error)) => return self.raised(error),
-            Err(Refusal::Invalid) => {
-                self.log_text(Severity::Error, "invalid_answer", (client.to_string(), answer))?;
-            }
-            Err(Refusal::Remote(remote, reason)) => {
-                self.log_text(Severity::Error, "invalid_remote", (client.to_string(), remote, reason))?;
+        match self.reader.read(answer, block) {
+            Ok(verdict) => Ok(verdict),
+            Err(refusal) => {
+                self.refused(refusal, client, answer)?;
+                Ok(Verdict::Close(None))
             }
         }
-        Ok(Verdict::Close(None))
+    }
+
+    /// Runs a callback. What it returns mostly means nothing.
+    fn consult(&mut self, name: &str, client: &Client, remote: String) -> Result<Option<Verdict>, Error> {
+        let answer: Value = match self.handler.funcall(name, (remote,)) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.raised(error)?;
+                return Ok(None);
+            }
+        };
+        match self.reader.read_consulted(answer) {
+            Ok(verdict) => Ok(verdict),
+            Err(refusal) => {
+                self.refused(refusal, client, answer)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The name of the client's listener, and what a block may want to know about the client; nil if
+    /// there is none, or nobody asks.
+    fn about(&self, client: &Client) -> Result<(Value, Value), Error> {
+        let nil = self.ruby.qnil().as_value();
+        let name = client.endpoint().name().map_or(nil, |name| self.ruby.to_symbol(name).as_value());
+        if !self.bridge.wanted.client.load(Relaxed) {
+            return Ok((name, nil));
+        }
+        let host = |address: Option<SocketAddr>| address.map(|address| address.ip().to_string());
+        let port = |address: Option<SocketAddr>| address.map(|address| address.port());
+        let (peer, local) = (client.address(), client.local());
+        let tlvs = self.ruby.ary_new();
+        for (kind, value) in client.header().iter().flat_map(|header| &header.tlvs) {
+            tlvs.push((*kind, self.ruby.str_from_slice(value)))?;
+        }
+        let age = client.age().as_secs_f64();
+        let about =
+            (host(peer), port(peer), host(local), port(local), client.endpoint().address(), tlvs, age);
+        Ok((name, about.into_value_with(self.ruby)))
+    }
+
+    /// Logs why an answer is none.
+    fn refused(&mut self, refusal: Refusal, client: &Client, answer: Value) -> Result<(), Error> {
+        let client = client.to_string();
+        match refusal {
+            Refusal::Raised(error) => self.raised(error),
+            Refusal::Invalid => self.log_text(Severity::Error, "invalid_answer", (client, answer)),
+            Refusal::Remote(remote, reason) => {
+                self.log_text(Severity::Error, "invalid_remote", (client, remote, reason))
+            }
+            Refusal::Key(key, value, expected) => {
+                self.log_text(Severity::Error, "invalid_value", (client, key, value, expected))
+            }
+        }
     }
 
     /// Logs the exception of a block, unless it must end the server.
-    fn raised(&mut self, error: Error) -> Result<Verdict, Error> {
+    fn raised(&mut self, error: Error) -> Result<(), Error> {
         let Some(exception) = error.value() else {
             return Err(error); // Thread#kill, or a throw to somewhere outside of run.
         };
-        self.log_text(Severity::Error, "raised", (exception,))?;
-        Ok(Verdict::Close(None))
+        self.log_text(Severity::Error, "raised", (exception,))
     }
 
     /// Logs what the handler's `method` makes of something foreign.
@@ -226,6 +293,15 @@ impl<'a> Dispatcher<'a> {
         let message = "the server does not survive a fork inside the proxy block or a callback: \
                        use fork { ... }, and Process.daemon before run";
         Err(error::new(self.ruby, "ForkError", message))
+    }
+}
+
+/// What the handler calls a block.
+fn method_of(block: Block) -> &'static str {
+    match block {
+        Block::Proxy => "route",
+        Block::Accept => "accepted",
+        Block::Timeout => "timed_out",
     }
 }
 

@@ -1,13 +1,14 @@
 //! The Ruby class `ProxyMachine::Engine`: bind, run, drain.
 
-use std::net::TcpListener;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use magnus::typed_data::TypedData;
-use magnus::{Class, Error, Module, Object, RClass, Ruby, Symbol, Value, function, method};
-use proxymachine_engine::{Config, Outcome, Shutdown, Stats, listener, server};
+use magnus::{
+    Class, Error, Module, Object, RArray, RClass, RHash, Ruby, Symbol, TryConvert, Value, function, method,
+};
+use proxymachine_engine::{Config, Listener, Networks, Outcome, Shutdown, Stats, listener, server};
 
 use crate::bridge::{BlockRouter, Bridge, Reporter};
 use crate::dispatch::Dispatcher;
@@ -18,9 +19,10 @@ use crate::{error, gvl, lock};
 /// Runs once. Everything but `run` may be called from any Ruby thread.
 #[magnus::wrap(class = "ProxyMachine::Engine", free_immediately)]
 struct Engine {
-    listeners: Mutex<Vec<TcpListener>>,
-    port: u16,
+    listeners: Mutex<Vec<Listener>>,
+    ports: Vec<Option<u16>>,
     config: Config,
+    slow_block: Option<Duration>,
     bridge: Arc<Bridge>,
     shutdown: Arc<Shutdown>,
     stats: OnceLock<Arc<Stats>>,
@@ -28,15 +30,26 @@ struct Engine {
 }
 
 impl Engine {
-    /// `Engine.listen(host, port)`: binds; connections queue from now on.
-    fn listen(ruby: &Ruby, host: String, port: u16) -> Result<Self, Error> {
-        let listeners = listener::bind(&host, port).map_err(|error| error::start(ruby, &error))?;
-        let bound = listeners.first().and_then(|listener| listener.local_addr().ok());
-        let config = Config::default();
+    /// `Engine.listen(listeners, settings)`: binds; connections queue from now on. Each listener is a Hash
+    /// with `:address` and perhaps `:name`, `:balancers`, `:mode`, `:user`, `:group`; the settings are a Hash,
+    /// too. Ruby has checked both.
+    fn listen(ruby: &Ruby, wanted: RArray, settings: RHash) -> Result<Self, Error> {
+        let config = read_config(settings)?;
+        let mut listeners = Vec::new();
+        let mut ports = Vec::new();
+        for index in 0..wanted.len() {
+            let wanted: RHash = wanted.entry(index as isize)?;
+            let address: String = value(wanted, "address")?.unwrap_or_default();
+            let bound =
+                Listener::bind(&address, &options(ruby, wanted)?).map_err(|e| error::start(ruby, &e))?;
+            ports.push(bound.first().and_then(Listener::port));
+            listeners.extend(bound);
+        }
         Ok(Self {
             listeners: Mutex::new(listeners),
-            port: bound.map_or(port, |address| address.port()),
+            ports,
             bridge: Arc::new(Bridge::new(config.threads)),
+            slow_block: seconds(settings, "slow_block")?,
             config,
             shutdown: Arc::new(Shutdown::new()),
             stats: OnceLock::new(),
@@ -44,9 +57,17 @@ impl Engine {
         })
     }
 
-    /// The port that it is bound to.
-    fn port(&self) -> u16 {
-        self.port
+    /// The ports that were bound, one for each listener asked for; nil for a Unix socket.
+    fn ports(ruby: &Ruby, this: &Self) -> RArray {
+        ruby.ary_from_iter(this.ports.iter().copied())
+    }
+
+    /// `want(accept, timeout, client)`: which blocks there are, and whether one takes the client.
+    fn want(&self, accept: bool, timeout: bool, client: bool) {
+        let wanted = &self.bridge.wanted;
+        wanted.accept.store(accept, Relaxed);
+        wanted.timeout.store(timeout, Relaxed);
+        wanted.client.store(client, Relaxed);
     }
 
     /// `run(handler)`: serves until it is drained.
@@ -63,7 +84,7 @@ impl Engine {
         let engine = gvl::without_signals(start).map_err(|error| error::start(ruby, &error))?;
         let _ = this.stats.set(Arc::clone(engine.stats()));
 
-        let mut dispatcher = Dispatcher::new(ruby, &this.bridge, handler);
+        let mut dispatcher = Dispatcher::new(ruby, &this.bridge, handler, this.slow_block);
         let served = dispatcher.serve();
         if gvl::generation() != generation {
             // A forked child: there is nothing to stop and no thread to join, and whatever wakes a
@@ -126,6 +147,43 @@ impl Engine {
     }
 }
 
+fn read_config(settings: RHash) -> Result<Config, Error> {
+    let default = Config::default();
+    Ok(Config {
+        max_connections: value(settings, "max_connections")?.unwrap_or(default.max_connections),
+        max_preread: value(settings, "max_preread")?.unwrap_or(default.max_preread),
+        decision_timeout: seconds(settings, "decision_timeout")?,
+        half_closed_timeout: seconds(settings, "half_closed_timeout")?,
+        idle_timeout: seconds(settings, "idle_timeout")?,
+        keepalive: seconds(settings, "keepalive")?,
+        user_timeout: seconds(settings, "user_timeout")?,
+        ..default
+    })
+}
+
+fn options(ruby: &Ruby, wanted: RHash) -> Result<listener::Options, Error> {
+    let balancers = value::<Vec<String>>(wanted, "balancers")?
+        .map(|networks| Networks::parse(networks.iter().map(String::as_str)))
+        .transpose()
+        .map_err(|error| error::new(ruby, "ConfigError", error.to_string()))?;
+    Ok(listener::Options {
+        name: value::<String>(wanted, "name")?.map(Into::into),
+        balancers,
+        mode: value(wanted, "mode")?,
+        owner: (value(wanted, "user")?, value(wanted, "group")?),
+    })
+}
+
+fn value<T: TryConvert>(hash: RHash, key: &str) -> Result<Option<T>, Error> {
+    hash.lookup(Ruby::get_with(hash).to_symbol(key))
+}
+
+/// A number of seconds; nil is "no limit".
+fn seconds(hash: RHash, key: &str) -> Result<Option<Duration>, Error> {
+    let seconds: Option<f64> = value(hash, key)?;
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+}
+
 /// Defines the class.
 pub fn init(ruby: &Ruby) -> Result<(), Error> {
     let proxymachine: RClass = ruby.class_object().const_get("ProxyMachine")?;
@@ -134,7 +192,8 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     // magnus looks the class up when it is first needed; a signal at that moment would be a panic.
     Engine::class(ruby);
     class.define_singleton_method("listen", function!(Engine::listen, 2))?;
-    class.define_method("port", method!(Engine::port, 0))?;
+    class.define_method("want", method!(Engine::want, 3))?;
+    class.define_method("ports", method!(Engine::ports, 0))?;
     class.define_method("run", method!(Engine::run, 1))?;
     class.define_method("flush", method!(Engine::flush, 1))?;
     class.define_method("drain", method!(Engine::drain, 2))?;

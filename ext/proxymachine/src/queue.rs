@@ -6,12 +6,11 @@
 
 use std::cell::RefCell;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use proxymachine_engine::Verdict;
+use proxymachine_engine::{Client, Failure, Verdict};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -29,10 +28,21 @@ pub enum Event {
 
 /// What of the config is to be called.
 pub enum Call {
-    /// The router: where should this connection go?
-    Router { client: SocketAddr, data: Bytes, answer: oneshot::Sender<Verdict> },
+    /// A block that decides: where should this connection go?
+    Block { block: Block, client: Client, data: Bytes, answer: oneshot::Sender<Verdict> },
     /// The callback for a failure.
-    Callback { callback: Callback, remote: String, done: oneshot::Sender<()> },
+    Callback { failure: Failure, client: Client, remote: String, answer: oneshot::Sender<Option<Verdict>> },
+}
+
+/// The config's blocks that decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Block {
+    /// `proxy`
+    Proxy,
+    /// `proxy_accept`
+    Accept,
+    /// `proxy_timeout`
+    Timeout,
 }
 
 /// So many events are worth a wake-up even if more are on their way.
@@ -50,13 +60,6 @@ async fn turn_end() {
         said = says;
         tokio::task::yield_now().await;
     }
-}
-
-/// The config's `proxy_connect_error` and `proxy_inactivity_error`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Callback {
-    ConnectError,
-    InactivityError,
 }
 
 /// What one thread had to say in one turn.

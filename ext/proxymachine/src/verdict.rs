@@ -1,14 +1,17 @@
 //! A block's answer becomes a verdict.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use magnus::rb_sys::AsRawValue;
 use magnus::value::{Qtrue, ReprValue};
-use magnus::{Error, RHash, RString, Ruby, StaticSymbol, Symbol, Value};
+use magnus::{Error, Integer, RArray, RHash, RString, Ruby, StaticSymbol, Symbol, TryConvert, Value};
+use proxymachine_engine::proxy_protocol::Version;
 use proxymachine_engine::{InvalidRemote, Remote, Route, Verdict};
 
 use crate::gvl::hash_values;
+use crate::queue::Block;
 
 /// Why an answer is none.
 pub enum Refusal {
@@ -16,6 +19,8 @@ pub enum Refusal {
     Invalid,
     /// It names a remote that is none.
     Remote(Value, String),
+    /// The value of a key is none, and what is expected of it.
+    Key(&'static str, Value, &'static str),
     /// It raised when it was looked at.
     Raised(Error),
 }
@@ -29,28 +34,32 @@ impl From<Error> for Refusal {
 /// Reads answers. The symbols are looked up once.
 pub struct Reader {
     keys: [StaticSymbol; 7],
+    rare: [StaticSymbol; 4],
 }
 
 /// The keys of an answer, in the order of `Reader::keys`.
 const KEYS: [&str; 7] = ["remote", "close", "noop", "data", "reply", "connect_timeout", "inactivity_timeout"];
 
+/// The keys that are looked at only if there is more than the above.
+const RARE: [&str; 4] = ["retries", "retry_delay", "local_host", "proxy_protocol"];
+
 impl Reader {
     pub fn new(ruby: &Ruby) -> Self {
-        Self { keys: KEYS.map(|name| ruby.sym_new(name)) }
+        Self { keys: KEYS.map(|name| ruby.sym_new(name)), rare: RARE.map(|name| ruby.sym_new(name)) }
     }
 
     /// A Hash, or one of the short forms of 0.1.x: `"host:port"`, `:noop`, `:close`.
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub fn read(&self, answer: Value) -> Result<Verdict, Refusal> {
+    pub fn read(&self, answer: Value, block: Block) -> Result<Verdict, Refusal> {
         let [_, close, noop, ..] = self.keys;
         if let Some(hash) = RHash::from_value(answer) {
-            self.read_hash(hash)
+            self.read_hash(hash, block)
         } else if RString::from_value(answer).is_some() {
             Ok(Verdict::connect(parse_remote(answer)?))
         } else if is(answer, noop) {
-            Ok(Verdict::Wait)
+            Ok(Verdict::Wait(None))
         } else if is(answer, close) {
             Ok(Verdict::Close(None))
         } else {
@@ -58,36 +67,123 @@ impl Reader {
         }
     }
 
-    fn read_hash(&self, answer: RHash) -> Result<Verdict, Refusal> {
-        // A plain Hash is read without a method call; a subclass may have its own idea of [].
-        let plain = answer.class().as_raw() == Ruby::get_with(answer).class_hash().as_raw();
-        let values = if plain { hash_values(answer, self.keys)? } else { self.ask_for_values(answer)? };
+    /// What a callback returned: only a Hash that says where to go, or what to say, means something.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub fn read_consulted(&self, answer: Value) -> Result<Option<Verdict>, Refusal> {
+        let Some(hash) = RHash::from_value(answer) else { return Ok(None) };
+        Ok(match self.read_hash(hash, Block::Proxy)? {
+            Verdict::Wait(_) | Verdict::Close(None) => None,
+            verdict => Some(verdict),
+        })
+    }
+
+    fn read_hash(&self, answer: RHash, block: Block) -> Result<Verdict, Refusal> {
+        let values = values(answer, self.keys)?;
         let [remote, close, noop, data, reply, connect_timeout, inactivity_timeout] = values;
 
         if remote.to_bool() {
-            let mut route = Route::new(parse_remote(remote)?);
+            let mut route = read_remotes(remote)?;
             route.data = bytes(data)?;
             route.reply = bytes(reply)?;
             if let Some(timeout) = seconds(connect_timeout)? {
                 route.connect_timeout = timeout;
             }
             route.inactivity_timeout = seconds(inactivity_timeout)?;
+            let known = values.iter().filter(|value| !value.is_nil()).count();
+            if answer.len() > known {
+                self.read_rare(answer, &mut route)?;
+            }
             return Ok(Verdict::Connect(Box::new(route)));
         }
         if close.to_bool() {
             let words = if Qtrue::from_value(close).is_some() { None } else { bytes(close)? };
             return Ok(Verdict::Close(words));
         }
-        Ok(if noop.to_bool() { Verdict::Wait } else { Verdict::Close(None) })
+        if !noop.to_bool() {
+            return Ok(Verdict::Close(None));
+        }
+        // Beside a :noop of a proxy block, 1.2.4 ignored the :reply.
+        let greeting = if block == Block::Proxy { None } else { bytes(reply)? };
+        let words = if RString::from_value(noop).is_some() { bytes(noop)? } else { greeting };
+        Ok(Verdict::Wait(words))
     }
 
-    fn ask_for_values(&self, answer: RHash) -> Result<[Value; 7], Error> {
-        let mut values = [Ruby::get_with(answer).qnil().as_value(); 7];
-        for (value, key) in values.iter_mut().zip(self.keys) {
-            *value = answer.funcall("[]", (key,))?;
+    fn read_rare(&self, answer: RHash, route: &mut Route) -> Result<(), Refusal> {
+        let [retries, retry_delay, local_host, proxy_protocol] = values(answer, self.rare)?;
+        if !retries.is_nil() {
+            let count = Integer::from_value(retries).and_then(|count| count.to_u32().ok());
+            route.retries = Some(count.ok_or(Refusal::Key("retries", retries, "a whole number from 0"))?);
         }
-        Ok(values)
+        if !retry_delay.is_nil() {
+            let seconds =
+                f64::try_convert(retry_delay).ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+            let expected = "a number of seconds";
+            route.retry_delay = Some(seconds.ok_or(Refusal::Key("retry_delay", retry_delay, expected))?);
+        }
+        if !local_host.is_nil() {
+            let address = RString::from_value(local_host).and_then(|text| parse_local(&text.to_bytes()));
+            let expected = "an IP address, perhaps with a port";
+            route.local = Some(address.ok_or(Refusal::Key("local_host", local_host, expected))?);
+        }
+        if proxy_protocol.to_bool() {
+            route.proxy_protocol = match Integer::from_value(proxy_protocol).and_then(|v| v.to_u32().ok()) {
+                Some(1) => Some(Version::One),
+                Some(2) => Some(Version::Two),
+                _ => return Err(Refusal::Key("proxy_protocol", proxy_protocol, "1 or 2")),
+            };
+        }
+        Ok(())
     }
+}
+
+/// The values of some keys, nil where there is none.
+fn values<const N: usize>(answer: RHash, keys: [StaticSymbol; N]) -> Result<[Value; N], Error> {
+    // A plain Hash is read without a method call; a subclass may have its own idea of [].
+    if answer.class().as_raw() == Ruby::get_with(answer).class_hash().as_raw() {
+        return hash_values(answer, keys);
+    }
+    let mut values = [Ruby::get_with(answer).qnil().as_value(); N];
+    for (value, key) in values.iter_mut().zip(keys) {
+        *value = answer.funcall("[]", (key,))?;
+    }
+    Ok(values)
+}
+
+/// One remote, or several that are tried in turn.
+fn read_remotes(value: Value) -> Result<Route, Refusal> {
+    let Some(list) = RArray::from_value(value) else { return Ok(Route::new(parse_remote(value)?)) };
+    if list.len() > MAX_REMOTES {
+        return Err(Refusal::Remote(value, format!("it lists more than {MAX_REMOTES}")));
+    }
+    let mut remotes = Vec::with_capacity(list.len());
+    for index in 0..list.len() {
+        let parsed = parse_remote(list.entry(index as isize)?);
+        remotes.push(parsed.map_err(|refusal| match refusal {
+            Refusal::Remote(_, reason) => {
+                Refusal::Remote(value, format!("number {} of it: {reason}", index + 1))
+            }
+            other => other,
+        })?);
+    }
+    let mut remotes = remotes.into_iter();
+    let Some(first) = remotes.next() else {
+        return Err(Refusal::Remote(value, "it lists none".into()));
+    };
+    let mut route = Route::new(first);
+    route.others = remotes.collect();
+    Ok(route)
+}
+
+/// Remotes in one answer. More is a mistake that would be tried for hours.
+const MAX_REMOTES: usize = 1000;
+
+/// `1.2.3.4`, `1.2.3.4:5`, `::1` or `[::1]:5`.
+fn parse_local(text: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let ip: Result<IpAddr, _> = text.trim_start_matches('[').trim_end_matches(']').parse();
+    ip.map(|ip| SocketAddr::new(ip, 0)).or_else(|_| text.parse()).ok()
 }
 
 fn is(answer: Value, symbol: StaticSymbol) -> bool {

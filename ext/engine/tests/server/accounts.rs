@@ -1,7 +1,7 @@
 //! Each connection ends once, for one reason, and the counters know it.
 
 use bytes::Bytes;
-use proxymachine_engine::{Config, Verdict};
+use proxymachine_engine::{Config, Failure, Verdict};
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
@@ -16,16 +16,16 @@ async fn the_observer_is_told_the_whole_story_in_order() {
     answer(server, "reply").await;
     assert_eq!(read_to_end(&mut client).await, b"reply");
     proxy.events.closed(1).await;
-    let peer = client.local_addr().unwrap();
+    let peer = Some(client.local_addr().unwrap());
     let story: Vec<String> = proxy.events.all().iter().map(|event| format!("{event:?}")).collect();
     let remote = backend.remote.to_string();
     assert_eq!(
         story,
         [
-            format!("Accepted({peer})"),
+            format!("Accepted({peer:?})"),
             format!("Dialing({remote:?})"),
             format!("Connected({remote:?})"),
-            format!("Ended({peer}, Relayed)"),
+            format!("Ended({peer:?}, Relayed)"),
             "Closed(0)".into(),
         ]
     );
@@ -33,16 +33,19 @@ async fn the_observer_is_told_the_whole_story_in_order() {
 }
 
 #[tokio::test]
-async fn the_client_is_not_closed_before_the_observer_is_done_with_its_end() {
+async fn the_client_is_not_closed_before_the_router_has_said_what_to_do_about_a_failure() {
     let (_socket, remote) = Backend::refusing();
-    let events = Recorder::gated();
-    let proxy = Proxy::on(1, config(), always(&remote), events.clone(), Default::default());
+    let (router, mut questions) = asking();
+    let proxy = Proxy::start(router);
     let mut client = proxy.client_with("x").await;
-    events.ended_as("ConnectFailed").await;
+    questions.next().await.answer(Verdict::connect(remote.clone()));
+    let failure = questions.next().await;
+    assert_eq!(failure.kind, Kind::Failed(Failure::Connect, remote.to_string()));
     assert_eq!(proxy.stats.current(), 1);
     assert!(client.try_read(&mut [0]).is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock));
-    events.open_gate();
+    failure.answer(Verdict::Close(None));
     is_over(&mut client).await;
+    proxy.events.ended_as("ConnectFailed").await;
     proxy.finish().await;
 }
 
@@ -138,7 +141,7 @@ async fn many_clients_on_two_threads_get_each_their_own_bytes() {
 /// Panics if the first byte is '!', at once or when the verdict is awaited.
 fn panicking(backend: &Backend, at_once: bool) -> impl proxymachine_engine::Router + use<> {
     let remote = backend.remote.clone();
-    move |_: &std::net::SocketAddr, data: Bytes| {
+    move |_: &proxymachine_engine::Client, data: Bytes| {
         assert!(!at_once || data[0] != b'!', "the router panics, as it should in this test");
         let remote = remote.clone();
         async move {

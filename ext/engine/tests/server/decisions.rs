@@ -17,7 +17,7 @@ async fn the_router_is_asked_again_with_everything_that_was_received() {
         match next {
             "" => question.answer(Verdict::Close(None)),
             next => {
-                question.answer(Verdict::Wait);
+                question.answer(Verdict::Wait(None));
                 write(&mut client, next).await;
             }
         }
@@ -33,7 +33,7 @@ async fn bytes_that_arrive_while_the_router_thinks_are_asked_about_after_it_said
     let mut client = proxy.client_with("early").await;
     let first = questions.next().await;
     write(&mut client, " late").await;
-    first.answer(Verdict::Wait);
+    first.answer(Verdict::Wait(None));
     let second = questions.next().await;
     assert_eq!(second.data, "early late");
     second.answer(Verdict::Close(None));
@@ -64,7 +64,7 @@ async fn what_was_received_is_replayed_once_and_what_follows_comes_after_it() {
     let (router, mut questions) = asking();
     let proxy = Proxy::start(router);
     let mut client = proxy.client_with("first ").await;
-    questions.next().await.answer(Verdict::Wait);
+    questions.next().await.answer(Verdict::Wait(None));
     write(&mut client, "second ").await;
     let question = questions.next().await;
     write(&mut client, "third").await;
@@ -165,7 +165,7 @@ async fn a_client_that_ends_while_the_router_waits_for_more_is_closed() {
     let mut client = proxy.client_with("not enough").await;
     let question = questions.next().await;
     tokio::io::AsyncWriteExt::shutdown(&mut client).await.unwrap();
-    question.answer(Verdict::Wait);
+    question.answer(Verdict::Wait(None));
     assert_eq!(read_to_end(&mut client).await, b"");
     assert!(matches!(*proxy.events.end().await, End::ClientLeft));
     questions.assert_none();

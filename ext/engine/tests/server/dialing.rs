@@ -30,7 +30,7 @@ async fn a_refusing_backend_is_tried_again_until_the_retries_are_used_up() {
     let mut client = proxy.client_with("x").await;
     is_over(&mut client).await;
     let end = proxy.events.end().await;
-    assert!(matches!(&*end, End::ConnectFailed { remote: failed } if *failed == remote), "{end:?}");
+    assert!(matches!(&*end, End::ConnectFailed), "{end:?}");
     assert_eq!(story(&proxy, &remote), ["dialing", "retry 1", "dialing", "retry 2", "dialing"]);
     proxy.finish().await;
 }

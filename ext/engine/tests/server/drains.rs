@@ -12,7 +12,7 @@ use crate::support::*;
 
 #[tokio::test]
 async fn an_engine_without_connections_ends_at_once() {
-    let mut proxy = Proxy::with(Config { threads: 3, ..config() }, deciding(|_| Verdict::Wait));
+    let mut proxy = Proxy::with(Config { threads: 3, ..config() }, deciding(|_| Verdict::Wait(None)));
     proxy.shutdown.drain(None);
     assert_eq!(proxy.join().await, Outcome::Drained);
     proxy.check_accounts();
@@ -22,7 +22,7 @@ async fn an_engine_without_connections_ends_at_once() {
 async fn a_drain_before_the_start_ends_the_engine_at_once() {
     let shutdown = Arc::new(Shutdown::new());
     shutdown.drain(None);
-    let router = deciding(|_| Verdict::Wait);
+    let router = deciding(|_| Verdict::Wait(None));
     let mut proxy = Proxy::on(1, config(), router, Recorder::default(), shutdown);
     assert_eq!(proxy.join().await, Outcome::Drained);
     proxy.check_accounts();
@@ -32,7 +32,7 @@ async fn a_drain_before_the_start_ends_the_engine_at_once() {
 #[tokio::test]
 async fn clients_that_have_sent_nothing_leave_with_its_beginning() {
     let config = Config { undecided_drain: NEVER, ..config() };
-    let mut proxy = Proxy::with(config, deciding(|_| Verdict::Wait));
+    let mut proxy = Proxy::with(config, deciding(|_| Verdict::Wait(None)));
     let mut clients = [proxy.client().await, proxy.client().await, proxy.client().await];
     proxy.events.accepted(3).await;
     proxy.shutdown.drain(None);
@@ -52,7 +52,7 @@ async fn clients_that_have_sent_something_have_a_while_to_be_decided() {
     let mut client = proxy.client_with("some").await;
     let question = questions.next().await;
     proxy.shutdown.drain(None);
-    question.answer(Verdict::Wait);
+    question.answer(Verdict::Wait(None));
     write(&mut client, " more").await;
     let question = questions.next().await;
     assert_eq!(question.data, "some more");
@@ -73,7 +73,7 @@ async fn clients_that_are_not_decided_in_that_while_leave() {
     let mut thinking = proxy.client_with("thinking").await;
     let question = questions.next().await;
     let mut waiting = proxy.client_with("waiting").await;
-    questions.next().await.answer(Verdict::Wait);
+    questions.next().await.answer(Verdict::Wait(None));
     let start = Instant::now();
     proxy.shutdown.drain(None);
     is_over(&mut thinking).await;

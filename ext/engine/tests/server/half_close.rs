@@ -161,7 +161,7 @@ async fn a_silent_backend_is_nobodys_error_once_the_client_has_ended() {
 async fn a_half_closed_connection_ends_when_nothing_moves_any_more() {
     for answered in [false, true] {
         let backend = Backend::start();
-        let config = Config { half_closed_timeout: Duration::from_millis(50), ..config() };
+        let config = Config { half_closed_timeout: Some(Duration::from_millis(50)), ..config() };
         let proxy = Proxy::with(config, always(&backend.remote));
         let mut client = proxy.client_with("request").await;
         let mut server = backend.accept().await;
@@ -180,7 +180,7 @@ async fn a_half_closed_connection_ends_when_nothing_moves_any_more() {
 #[tokio::test]
 async fn a_connection_on_which_nothing_moves_stays_while_neither_side_has_ended() {
     let backend = Backend::start();
-    let config = Config { half_closed_timeout: Duration::from_millis(1), ..config() };
+    let config = Config { half_closed_timeout: Some(Duration::from_millis(1)), ..config() };
     let proxy = Proxy::with(config, always(&backend.remote));
     let mut quiet = proxy.client_with("quiet").await;
     let mut quiet_server = backend.accept().await;

@@ -13,7 +13,7 @@ async fn a_client_that_is_undecided_after_so_many_bytes_is_closed() {
     let seen = Arc::clone(&most);
     let router = deciding(move |data| {
         seen.fetch_max(data.len(), Ordering::Relaxed);
-        Verdict::Wait
+        Verdict::Wait(None)
     });
     let proxy = Proxy::with(Config { max_preread: 1000, ..config() }, router);
     let mut client = proxy.client_with(pattern(0..1000)).await;
@@ -34,7 +34,7 @@ async fn a_client_that_sends_more_than_that_is_not_read_further() {
         let question = questions.next().await;
         length = question.data.len();
         assert!(question.data == pattern(0..length), "of {length} bytes");
-        question.answer(Verdict::Wait);
+        question.answer(Verdict::Wait(None));
     }
     assert_eq!(length, 50_000);
     is_over(&mut client).await;
@@ -48,7 +48,7 @@ async fn a_decision_on_the_last_byte_of_the_limit_counts_and_the_rest_follows() 
     let remote = backend.remote.clone();
     let router = deciding(move |data| match data.len() {
         1000 => Verdict::connect(remote.clone()),
-        _ => Verdict::Wait,
+        _ => Verdict::Wait(None),
     });
     let proxy = Proxy::with(Config { max_preread: 1000, ..config() }, router);
     let mut client = proxy.client_with(pattern(0..1500)).await;
@@ -78,7 +78,7 @@ async fn a_megabyte_byte_by_byte_and_chunk_by_chunk_is_asked_about_whole() {
         let question = questions.next().await;
         kept.push(question.data.clone());
         let done = question.data.len() == total;
-        question.answer(Verdict::Wait);
+        question.answer(Verdict::Wait(None));
         if done {
             break;
         }

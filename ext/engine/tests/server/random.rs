@@ -54,7 +54,7 @@ fn session() -> impl Strategy<Value = Session> {
 fn router(echo: Remote, refusing: Remote, resetting: Remote) -> impl proxymachine_engine::Router {
     deciding(move |data| {
         if data.len() < usize::from(data[0]) {
-            return Verdict::Wait;
+            return Verdict::Wait(None);
         }
         match data[1] {
             way if way == Way::Echo as u8 => Verdict::connect(echo.clone()),

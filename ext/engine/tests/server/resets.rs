@@ -9,7 +9,7 @@ use crate::support::*;
 /// A relayed connection; the backend has got the request, and the client its answer if there is one.
 async fn relayed(answered: bool) -> (Proxy, TcpStream, TcpStream) {
     let backend = Backend::start();
-    let proxy = Proxy::with(Config { half_closed_timeout: NEVER, ..config() }, always(&backend.remote));
+    let proxy = Proxy::with(Config { half_closed_timeout: Some(NEVER), ..config() }, always(&backend.remote));
     let mut client = proxy.client_with("request").await;
     let mut server = backend.accept().await;
     assert_eq!(read(&mut server, 7).await, b"request");
@@ -70,7 +70,7 @@ async fn by_the_client_between_two_questions() {
     let (router, mut questions) = asking();
     let proxy = Proxy::start(router);
     let client = proxy.client_with("x").await;
-    questions.next().await.answer(Verdict::Wait);
+    questions.next().await.answer(Verdict::Wait(None));
     reset(client);
     proxy.events.ended_as("ClientLeft").await;
     proxy.finish().await;

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proxymachine_engine::Outcome;
-use proxymachine_engine::{Config, Remote, Route, Router, Shutdown, Stats, Verdict, listener, server};
+use proxymachine_engine::{
+    Client, Config, Failure, Listener, Remote, Route, Router, Shutdown, Stats, Verdict, server,
+};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
@@ -63,8 +65,9 @@ impl Proxy {
         events: Recorder,
         shutdown: Arc<Shutdown>,
     ) -> Self {
-        let listeners: Vec<_> =
-            (0..listeners).flat_map(|_| listener::bind("127.0.0.1", 0).unwrap()).collect();
+        let listeners: Vec<_> = (0..listeners)
+            .flat_map(|_| Listener::bind("127.0.0.1:0", &Default::default()).unwrap())
+            .collect();
         let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
         let threads = config.threads;
         let engine = server::start(listeners, config, router, events.clone(), Arc::clone(&shutdown)).unwrap();
@@ -103,9 +106,9 @@ impl Proxy {
 
     pub fn check_accounts(&self) {
         let events = self.events.all();
-        let mut accepted: Vec<SocketAddr> = events.iter().filter_map(Event::accepted).collect();
-        let mut ended: Vec<SocketAddr> = events.iter().filter_map(Event::ended).map(|(c, _)| c).collect();
-        let cut_off: Vec<SocketAddr> = events.iter().filter_map(Event::cut_off).collect();
+        let mut accepted: Vec<_> = events.iter().filter_map(Event::accepted).collect();
+        let mut ended: Vec<_> = events.iter().filter_map(Event::ended).map(|(c, _)| c).collect();
+        let cut_off: Vec<_> = events.iter().filter_map(Event::cut_off).collect();
         let by_itself = ended.len();
         ended.extend(cut_off);
         accepted.sort();
@@ -133,7 +136,7 @@ impl Drop for Proxy {
 
 /// A router that decides at once, by the bytes alone.
 pub fn deciding(decide: impl Fn(&[u8]) -> Verdict + Send + Sync + 'static) -> impl Router {
-    move |_: &SocketAddr, data: Bytes| ready(decide(&data))
+    move |_: &Client, data: Bytes| ready(decide(&data))
 }
 
 /// A router that sends every connection to `remote`.
@@ -149,8 +152,19 @@ pub fn route(remote: &Remote, change: impl FnOnce(&mut Route)) -> Verdict {
     Verdict::Connect(Box::new(route))
 }
 
+/// What a router of [`asking`] was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    Accepted,
+    Data,
+    TimedOut,
+    Failed(Failure, String),
+}
+
 /// What a router of [`asking`] was asked.
 pub struct Question {
+    pub kind: Kind,
+    pub client: String,
     pub data: Bytes,
     answer: oneshot::Sender<Verdict>,
 }
@@ -181,17 +195,63 @@ impl Questions {
 }
 
 /// A router that the test itself answers for.
-pub fn asking() -> (impl Router, Questions) {
-    let (ask, questions) = mpsc::unbounded_channel();
-    let router = move |_: &SocketAddr, data: Bytes| {
+pub struct Asking {
+    ask: mpsc::UnboundedSender<Question>,
+    is_asked_early: bool,
+    is_asked_late: bool,
+}
+
+impl Asking {
+    fn ask(&self, kind: Kind, client: &Client, data: Bytes) -> impl Future<Output = Verdict> + Send + use<> {
         let (answer, answered) = oneshot::channel();
-        let _ = ask.send(Question { data, answer });
+        let _ = self.ask.send(Question { kind, client: client.to_string(), data, answer });
         async move {
             match answered.await {
                 Ok(verdict) => verdict,
                 Err(_) => std::future::pending().await,
             }
         }
-    };
-    (router, Questions(questions))
+    }
+}
+
+impl Router for Asking {
+    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Verdict> + Send {
+        self.ask(Kind::Data, client, data)
+    }
+
+    fn accepted(&self, client: &Client) -> Option<impl Future<Output = Verdict> + Send> {
+        self.is_asked_early.then(|| self.ask(Kind::Accepted, client, Bytes::new()))
+    }
+
+    fn timed_out(&self, client: &Client, data: Bytes) -> Option<impl Future<Output = Verdict> + Send> {
+        self.is_asked_late.then(|| self.ask(Kind::TimedOut, client, data))
+    }
+
+    fn failed(
+        &self,
+        client: &Client,
+        failure: Failure,
+        remote: String,
+    ) -> Option<impl Future<Output = Option<Verdict>> + Send> {
+        let asked = self.ask(Kind::Failed(failure, remote), client, Bytes::new());
+        Some(async move { Some(asked.await) })
+    }
+}
+
+/// A router that is asked about data and failures.
+pub fn asking() -> (Asking, Questions) {
+    let (ask, questions) = mpsc::unbounded_channel();
+    (Asking { ask, is_asked_early: false, is_asked_late: false }, Questions(questions))
+}
+
+/// One that is also asked before a client has sent anything.
+pub fn asked_early() -> (Asking, Questions) {
+    let (router, questions) = asking();
+    (Asking { is_asked_early: true, ..router }, questions)
+}
+
+/// One that is also asked when the time to decide is over.
+pub fn asked_late() -> (Asking, Questions) {
+    let (router, questions) = asking();
+    (Asking { is_asked_late: true, ..router }, questions)
 }

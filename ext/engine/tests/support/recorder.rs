@@ -4,41 +4,52 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use proxymachine_engine::{End, Observer, Remote};
-use tokio::sync::{Semaphore, watch};
+use proxymachine_engine::{Client, End, Observer, Remote, Route};
+use tokio::sync::watch;
 
 use super::within;
+
+/// A client's address; None for one of a Unix socket.
+type Peer = Option<SocketAddr>;
+
+fn peer(client: &Client) -> Peer {
+    client.address()
+}
 
 /// What an [`Observer`] was told.
 #[derive(Debug, Clone)]
 pub enum Event {
-    Accepted(SocketAddr),
+    Accepted(Peer),
     Dialing(String),
     Retrying(String, u32),
     Connected(String),
-    Ended(SocketAddr, Arc<End>),
+    Ended(Peer, Arc<End>),
     Closed(u64),
-    CutOff(SocketAddr),
+    CutOff(Peer),
     AcceptFailed(String),
+    DialStarved(String, String),
+    ConnectFailed(String, u32),
+    RedirectedTooOften(u32),
+    Full(usize),
     ThreadFinished,
 }
 
 impl Event {
-    pub fn accepted(&self) -> Option<SocketAddr> {
+    pub fn accepted(&self) -> Option<Peer> {
         match self {
             Self::Accepted(client) => Some(*client),
             _ => None,
         }
     }
 
-    pub fn cut_off(&self) -> Option<SocketAddr> {
+    pub fn cut_off(&self) -> Option<Peer> {
         match self {
             Self::CutOff(client) => Some(*client),
             _ => None,
         }
     }
 
-    pub fn ended(&self) -> Option<(SocketAddr, Arc<End>)> {
+    pub fn ended(&self) -> Option<(Peer, Arc<End>)> {
         match self {
             Self::Ended(client, end) => Some((*client, Arc::clone(end))),
             _ => None,
@@ -51,26 +62,15 @@ impl Event {
 pub struct Recorder {
     events: Arc<Mutex<Vec<Event>>>,
     changed: watch::Sender<()>,
-    /// Lets the ends through: closed gates keep them waiting.
-    gate: Arc<Semaphore>,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { events: Arc::default(), changed: watch::Sender::new(()), gate: Arc::new(Semaphore::new(1)) }
+        Self { events: Arc::default(), changed: watch::Sender::new(()) }
     }
 }
 
 impl Recorder {
-    /// One whose `ended` takes until [`Recorder::open_gate`].
-    pub fn gated() -> Self {
-        Self { gate: Arc::new(Semaphore::new(0)), ..Self::default() }
-    }
-
-    pub fn open_gate(&self) {
-        self.gate.add_permits(1);
-    }
-
     fn record(&self, event: Event) {
         self.events.lock().unwrap().push(event);
         self.changed.send_replace(());
@@ -134,8 +134,8 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn accepted(&self, client: &SocketAddr) {
-        self.record(Event::Accepted(*client));
+    fn accepted(&self, client: &Client) {
+        self.record(Event::Accepted(peer(client)));
     }
 
     fn dialing(&self, remote: &Remote) {
@@ -150,21 +150,36 @@ impl Observer for Recorder {
         self.record(Event::Connected(remote.to_string()));
     }
 
-    async fn ended(&self, client: &SocketAddr, end: End) {
-        self.record(Event::Ended(*client, Arc::new(end)));
-        let _ = self.gate.acquire().await;
+    fn connect_failed(&self, _client: &Client, route: &Route, rounds: u32) {
+        self.record(Event::ConnectFailed(route.to_string(), rounds));
+    }
+
+    fn redirected_too_often(&self, _client: &Client, limit: u32) {
+        self.record(Event::RedirectedTooOften(limit));
+    }
+
+    fn ended(&self, client: &Client, end: &End) {
+        self.record(Event::Ended(peer(client), Arc::new(end.clone())));
     }
 
     fn closed(&self, left: u64) {
         self.record(Event::Closed(left));
     }
 
-    fn cut_off(&self, client: &SocketAddr) {
-        self.record(Event::CutOff(*client));
+    fn cut_off(&self, client: &Client) {
+        self.record(Event::CutOff(peer(client)));
     }
 
     fn accept_failed(&self, error: &io::Error) {
         self.record(Event::AcceptFailed(error.to_string()));
+    }
+
+    fn dial_starved(&self, remote: &Remote, error: &io::Error) {
+        self.record(Event::DialStarved(remote.to_string(), error.to_string()));
+    }
+
+    fn full(&self, limit: usize) {
+        self.record(Event::Full(limit));
     }
 
     fn thread_finished(&self) {

@@ -1,0 +1,33 @@
+//! How it is noticed that a peer has vanished without a word.
+
+use std::time::Duration;
+
+use socket2::{Socket, TcpKeepalive};
+
+use crate::Config;
+
+/// The kernel's own way of asking (tcp(7)): probes to a silent peer, and a limit to how long it may leave
+/// unanswered what it was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keepalive {
+    after: Option<Duration>,
+    user_timeout: Option<Duration>,
+}
+
+impl Keepalive {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { after: config.keepalive, user_timeout: config.user_timeout }
+    }
+
+    /// Sets it on a TCP socket. A system that does not know it goes without. Accepted sockets inherit it
+    /// from their listener on Linux.
+    pub(crate) fn apply(self, socket: &Socket) {
+        if let Some(after) = self.after {
+            let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after));
+        }
+        #[cfg(target_os = "linux")]
+        if self.user_timeout.is_some() {
+            let _ = socket.set_tcp_user_timeout(self.user_timeout);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! A connected socket, TCP or Unix, registered with this thread's runtime.
+//!
+//! All of it works by shared reference: a relay reads and writes both ways at once, and watches for
+//! resets beside it.
+
+use std::future::Future;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll, Waker, ready};
+
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use socket2::{SockRef, Socket as Unregistered};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
+
+use crate::stream::Stream;
+use crate::system::register;
+
+/// Writing to a connection that the peer has reset is an error, not a signal.
+#[cfg(not(target_vendor = "apple"))]
+const SEND: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SEND: SendFlags = SendFlags::empty();
+
+/// A socket that never blocks.
+#[derive(Debug)]
+pub struct Socket(AsyncFd<OwnedFd>);
+
+impl Socket {
+    /// Registers a socket that is nonblocking already.
+    ///
+    /// # Errors
+    /// When the runtime's epoll instance has no room for it.
+    pub fn new(socket: impl Into<OwnedFd>) -> io::Result<Self> {
+        register(socket.into(), Interest::READABLE | Interest::WRITABLE).map(Self)
+    }
+
+    /// Reads what is there, without asking whether it is known to be readable.
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_io(Interest::READABLE, || receive(self.as_fd(), buffer))
+    }
+
+    /// Writes what it takes.
+    pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
+        self.try_io(Interest::WRITABLE, || write_now(self.as_fd(), data))
+    }
+
+    /// Does something on the socket, if it is known to be ready for it.
+    pub(crate) fn try_io<T>(
+        &self,
+        interest: Interest,
+        mut operation: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.0.try_io(interest, |_| operation())
+    }
+
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read_ready(cx).map_ok(drop)
+    }
+
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_write_ready(cx).map_ok(drop)
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await.map(drop)
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        self.0.writable().await.map(drop)
+    }
+
+    /// The error that an attempt to connect ended with.
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        SockRef::from(&self.0).take_error()
+    }
+
+    /// This end's address; None for a Unix socket.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        SockRef::from(&self.0).local_addr().ok()?.as_socket()
+    }
+
+    /// Whether the peer is known to have sent something, or its end.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.readiness().is_some()
+    }
+
+    /// Whether the peer is known to have ended its side, without reading what it sent before.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.readiness().is_some_and(Ready::is_read_closed)
+    }
+
+    /// What is known about reading, without asking the kernel.
+    fn readiness(&self) -> Option<Ready> {
+        let mut ready = std::pin::pin!(self.0.ready(Interest::READABLE));
+        match ready.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(guard)) => Some(guard.ready()),
+            Poll::Ready(Err(_)) => Some(Ready::READ_CLOSED),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Less was moved than asked for, so nothing more can be until epoll says so (epoll(7), "Do I need
+    /// to continuously read/write a file descriptor until EAGAIN"). Spares the call that would tell.
+    fn exhausted(&self, interest: Interest) {
+        if cfg!(target_os = "linux") {
+            let _ = self.try_io(interest, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
+    }
+}
+
+impl Stream for Socket {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let count = ready!(poll_until_done(|| self.poll_read_ready(cx), || self.try_read(buffer)))?;
+        if 0 < count && count < buffer.len() {
+            self.exhausted(Interest::READABLE);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let count = ready!(poll_until_done(|| self.poll_write_ready(cx), || self.try_write(data)))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        if count < data.len() {
+            self.exhausted(Interest::WRITABLE);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        SockRef::from(&self.0).shutdown(Shutdown::Write)
+    }
+
+    async fn reset(&self) {
+        loop {
+            match self.0.ready(Interest::ERROR).await {
+                Ok(guard) if !guard.ready().is_error() => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn socket(&self) -> Option<&Socket> {
+        Some(self)
+    }
+}
+
+/// accept(2), for a socket that does not block, and its peer's address unless that is a Unix socket.
+#[cfg(target_os = "linux")]
+pub(crate) fn accept(listener: impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let (socket, peer) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    Ok((socket, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+}
+
+/// accept(2), for a socket that does not block, and its peer's address unless that is a Unix socket.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn accept(listener: impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    let (socket, peer) = SockRef::from(&listener).accept()?;
+    socket.set_nonblocking(true)?;
+    let peer = peer.as_socket();
+    if peer.is_some() {
+        let _ = socket.set_tcp_nodelay(true); // Inherited from the listener on Linux.
+    }
+    Ok((socket.into(), peer))
+}
+
+/// Writes to a socket that no runtime knows yet.
+pub(crate) fn write_now(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
+    Ok(send(socket, data, SEND)?)
+}
+
+fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = recv(socket, buffer, RecvFlags::empty())?;
+    Ok(count)
+}
+
+/// socket(2), nonblocking from the start.
+#[cfg(target_os = "linux")]
+pub(crate) fn nonblocking(domain: socket2::Domain) -> io::Result<Unregistered> {
+    Unregistered::new(domain, socket2::Type::STREAM.nonblocking(), None)
+}
+
+/// socket(2), nonblocking from the start.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn nonblocking(domain: socket2::Domain) -> io::Result<Unregistered> {
+    let socket = Unregistered::new(domain, socket2::Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Tries an operation on a socket whenever it is ready for it, until it does not say that it would block.
+pub(crate) fn poll_until_done<T>(
+    mut poll_ready: impl FnMut() -> Poll<io::Result<()>>,
+    mut operation: impl FnMut() -> io::Result<T>,
+) -> Poll<io::Result<T>> {
+    loop {
+        ready!(poll_ready())?;
+        match operation() {
+            Err(error) if is_would_block(&error) => {}
+            done => return Poll::Ready(done),
+        }
+    }
+}
+
+pub(crate) fn is_would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}

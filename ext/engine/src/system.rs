@@ -1,0 +1,35 @@
+//! Every `unsafe` of the engine: what no crate offers otherwise.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Registers a descriptor with this thread's runtime.
+pub(crate) fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd is open for as long as it lives, and always the same descriptor.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
+}
+
+/// Bytes that the peer has not acknowledged (tcp(7), SIOCOUTQ). 0 where the system does not tell.
+pub(crate) fn unsent(socket: impl AsFd) -> usize {
+    let mut count: libc::c_int = 0;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open as long as `socket` lives; TIOCOUTQ, which is SIOCOUTQ, writes an int.
+    let result = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &mut count) };
+    if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+}
+
+/// Lets connect(2) choose the port of a socket that is bound to an address, when the other end is known:
+/// then connections to different backends may share one (ip(7), `IP_BIND_ADDRESS_NO_PORT`). A system that
+/// does not know it chooses at once.
+#[cfg(target_os = "linux")]
+pub(crate) fn choose_port_late(socket: impl AsFd) {
+    let on: libc::c_int = 1;
+    let (value, length) = (&raw const on, size_of::<libc::c_int>() as libc::socklen_t);
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open as long as `socket` lives; the option reads an int.
+    unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, value.cast(), length) };
+}

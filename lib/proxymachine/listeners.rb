@@ -1,0 +1,59 @@
+# frozen_string_literal: true
+
+require "etc"
+
+class ProxyMachine
+  # Where the server listens, as the engine wants to know it.
+  class Listeners
+    # The options of a listener.
+    OPTIONS = %i[name proxy_protocol mode user group].freeze
+    private_constant :OPTIONS
+
+    def initialize
+      @all = []
+    end
+
+    # @param address [String] "host:port", "unix:/path" or "unix:@name"
+    # @param options [Hash] +:name+ (Symbol), +:proxy_protocol+ (networks of the load balancers that send a
+    #   PROXY header), and for the file of a Unix socket +:mode+ (Integer), +:user+, +:group+ (names or ids)
+    # @raise [ConfigError] naming what is wrong
+    def add(address, options = {})
+      unknown = options.keys - OPTIONS
+      raise ConfigError, "listen #{address.inspect}: no such option: #{unknown.first.inspect}" if unknown.any?
+
+      @all << {
+        address: address.to_s, name: options[:name]&.to_s, balancers: networks(options[:proxy_protocol]),
+        mode: options[:mode], user: id(options[:user], Etc.method(:getpwnam), :uid),
+        group: id(options[:group], Etc.method(:getgrnam), :gid)
+      }.compact
+    end
+
+    # @param first [String, nil] "host:port" to listen on before all others
+    # @return [Array<Hash>] what the engine is given
+    def to_a(first = nil)
+      first ? [{ address: first }, *@all] : @all
+    end
+
+    def empty?
+      @all.empty?
+    end
+
+    private
+
+    def networks(value)
+      return unless value
+      raise ConfigError, "listen: :proxy_protocol takes the networks that are trusted, such as [\"10.0.0.0/8\"]" \
+        unless value == [*value] && value.all?(String)
+
+      value
+    end
+
+    def id(name, find, field)
+      return name if name.nil? || name.is_a?(Integer)
+
+      find.call(name.to_s).public_send(field)
+    rescue ArgumentError
+      raise ConfigError, "listen: there is no #{field == :uid ? "user" : "group"} #{name.inspect}"
+    end
+  end
+end

@@ -1,0 +1,73 @@
+# frozen_string_literal: true
+
+class ProxyMachine
+  # What an operator may set: each one is a verb of the config and a flag of the command line. What the
+  # command line says holds.
+  #
+  #   max_connections 10_000
+  #   idle_timeout 3600
+  class Settings
+    # A whole number above zero.
+    COUNT = lambda do |value|
+      number = Integer(value, exception: false)
+      number&.positive? ? number : raise(ConfigError, "takes a whole number above 0, not #{Text.inspect(value)}")
+    end
+
+    # Seconds; 0, nil and false mean "no limit".
+    SECONDS = lambda do |value|
+      return nil unless value
+
+      number = Float(value, exception: false)
+      return number.zero? ? nil : number if number&.finite? && !number.negative?
+
+      raise ConfigError, "takes a number of seconds (0 is no limit), not #{Text.inspect(value)}"
+    end
+    private_constant :COUNT, :SECONDS
+
+    # One of them: its default, what its flag's value is called, how values are read, and what it does.
+    Setting = Struct.new(:default, :placeholder, :reader, :description)
+
+    # By name, in the order of --help.
+    ALL = {
+      max_connections: Setting.new(nil, "N", COUNT, "Client connections at once. Default from the descriptor limit"),
+      max_preread: Setting.new(1_048_576, "BYTES", COUNT, "What a client may send before the decision. Default 1 MiB"),
+      decision_timeout: Setting.new(nil, "SECONDS", SECONDS, "Time until the decision, from accept. Default none"),
+      idle_timeout: Setting.new(nil, "SECONDS", SECONDS, "Time without traffic in any direction. Default none"),
+      half_closed_timeout: Setting.new(60.0, "SECONDS", SECONDS,
+                                       "Time without traffic after one side has ended. Default 60"),
+      keepalive: Setting.new(60.0, "SECONDS", SECONDS, "Silence until a peer is probed by TCP. Default 60"),
+      user_timeout: Setting.new(600.0, "SECONDS", SECONDS,
+                                "Time that a peer may leave data unacknowledged. Default 600"),
+      slow_block: Setting.new(1.0, "SECONDS", SECONDS, "Blocks that take longer are named in the log. Default 1")
+    }.freeze
+
+    def initialize
+      @given = {}
+      @overriding = {}
+    end
+
+    # @param value [Object] what the config says
+    # @raise [ConfigError] if it is no value for this setting
+    def set(name, value)
+      @given[name] = read(name, value)
+    end
+
+    # The same for the command line, which the config does not change.
+    def override(name, value)
+      @overriding[name] = read(name, value)
+    end
+
+    # @return [Hash] all settings: seconds are Float, "no limit" is nil
+    def to_h
+      ALL.transform_values(&:default).merge(@given, @overriding)
+    end
+
+    private
+
+    def read(name, value)
+      ALL.fetch(name).reader.call(value)
+    rescue ConfigError => e
+      raise ConfigError, "#{name} #{e.message}"
+    end
+  end
+end
