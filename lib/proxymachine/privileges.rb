@@ -5,16 +5,13 @@ require "etc"
 class ProxyMachine
   # Giving up the rights of root, once the ports are bound.
   class Privileges
-    def initialize
-      @user = @group = nil
-    end
-
     # @param user [String, nil] name of the user to become
     # @param group [String, nil] name of the group to become; by default the user's own
     # @raise [ConfigError] if there is no such user or group
     def become(user, group)
       @user = Etc.getpwnam(user) if user
-      @group = Etc.getgrnam(group) if group
+      @gid = group ? Etc.getgrnam(group).gid : @gid || @user&.gid
+      @names = [user, group].compact.join(":") if user || group
     rescue ArgumentError => e
       raise ConfigError, "cannot run as #{[user, group].compact.join(":")}: #{e.message}"
     end
@@ -22,22 +19,22 @@ class ProxyMachine
     # For good: what is given up now cannot be had again.
     # @raise [StartError] if the system does not allow it
     def drop
-      take_group(@group&.gid || @user.gid) if @group || @user
+      take_group if @gid
       Process::UID.change_privilege(@user.uid) if @user
     rescue SystemCallError => e
-      raise StartError, "cannot run as #{[@user&.name, @group&.name].compact.join(":")}: #{e.message}"
+      raise StartError, "cannot run as #{@names}: #{e.message}"
     end
 
     private
 
     # The group goes first: without the rights of root it could not be changed any more.
-    def take_group(gid)
+    def take_group
       if @user
-        Process.initgroups(@user.name, gid)
+        Process.initgroups(@user.name, @gid)
       else
-        Process.groups = [gid]
+        Process.groups = [@gid]
       end
-      Process::GID.change_privilege(gid)
+      Process::GID.change_privilege(@gid)
     end
   end
 end
