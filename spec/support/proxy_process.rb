@@ -27,12 +27,14 @@ class ProxyProcess < Child
     end
   end
 
-  def initialize(config, name: "config.rb", args: ["-h", "127.0.0.1", "-p", "0"], log: :stdout, env: {}, **options)
+  # `through` is a command that runs the rest of its command line.
+  def initialize(config, name: "config.rb", args: ["-h", "127.0.0.1", "-p", "0"], log: :stdout, env: {}, through: [],
+                 **options)
     dir = Dir.mktmpdir("proxymachine-spec")
     @log = log
     @config_path = File.join(dir, name)
     File.write(@config_path, config.gsub("LOG_FILE", File.join(dir, "log").inspect))
-    super(env, *ProxyProcess.command, "-c", @config_path, *args, dir: dir, **options)
+    super(env, *through, *ProxyProcess.command, "-c", @config_path, *args, dir: dir, **options)
   end
 
   def await_listening

@@ -1,0 +1,99 @@
+# frozen_string_literal: true
+
+# One example a fault: too much at once.
+RSpec.describe "A flood" do
+  mebibyte = 1024 * 1024
+
+  running(:proxy) { Puppet.start }
+  unharmed(:proxy)
+
+  def connect(to = proxy)
+    FaultyPeer.connect(to.port)
+  end
+
+  # The most memory that the process has had at once.
+  def peak_bytes
+    File.read("/proc/#{proxy.pid}/status")[/^VmHWM:\s+(\d+) kB/, 1].to_i * 1024
+  end
+
+  # Writes as much as the proxy takes; returns how much that was.
+  def flood(client, size)
+    block = "x" * 65_536
+    sent = 0
+    sent += client.socket.write(block) while sent < size
+    sent
+  rescue Errno::EPIPE, Errno::ECONNRESET
+    sent
+  end
+
+  it "of 64 MiB before the decision is refused after 1 MiB, in bounded memory" do
+    client = connect
+    address = client.address
+    before = peak_bytes
+    expect(flood(client, 64 * mebibyte)).to be <= 64 * mebibyte
+    expect(client).to be_ended
+    line = eventually { trouble.first }
+    expect(line).to match(/\AERROR #{address} no decision after \d+ bytes \(limit #{mebibyte}\)/)
+    expect_trouble(line)
+    expect(peak_bytes - before).to be < 24 * mebibyte
+  end
+
+  it "of 64 MiB before the decision leaves the connections beside it alone" do
+    backend = FaultyBackend.new
+    other = connect.write(Puppet.to(backend))
+    server = backend.accept
+    server.read(Puppet.to(backend).size)
+    flooding = Thread.new { flood(connect, 64 * mebibyte) }
+    100.times do
+      server.write("message")
+      expect(other.read(7)).to eq "message"
+    end
+    flooding.join
+    expect_trouble(eventually { trouble.first })
+  end
+
+  # While the process is stopped, the kernel goes on to make connections, which wait in the backlog.
+  def while_stopped
+    proxy.signal("STOP")
+    yield
+  ensure
+    proxy.signal("CONT")
+  end
+
+  it "of connections that were reset in the backlog, before they were accepted, harms nobody" do
+    patient = nil
+    while_stopped do
+      200.times { connect.reset }
+      200.times { connect.write("x").reset }
+      patient = connect.write("{ :close => 'served' }\n")
+    end
+    expect(patient.read_all).to eq "served"
+  end
+
+  it "of connections that ended their side in the backlog harms nobody" do
+    clients = []
+    while_stopped do
+      clients += Array.new(100) { connect.finish }
+      clients += Array.new(100) { connect.write("{ :close => 'served' }\n").finish }
+    end
+    expect(clients.map(&:read_all)).to eq [""] * 100 + ["served"] * 100
+  end
+
+  it "that fills the backlog, and is then reset, harms nobody" do
+    waiting = []
+    while_stopped do
+      address = Addrinfo.tcp("127.0.0.1", proxy.port)
+      loop do
+        waiting << Socket.new(:INET, :STREAM)
+        waiting.last.connect_nonblock(address, exception: false)
+        break unless waiting.last.wait_writable(0.5)
+      end
+      waiting.each { |socket| socket.setsockopt(Socket::Option.linger(true, 0)) && socket.close }
+    rescue Errno::EMFILE
+      skip "the backlog holds more connections than a process here may open"
+    end
+    expect(waiting.size).to be > 128
+  ensure
+    waiting.each(&:close)
+  end
+end

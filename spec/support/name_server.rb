@@ -1,0 +1,65 @@
+# frozen_string_literal: true
+
+require "resolv"
+
+# A name server that answers each name as its first label says:
+# good: 127.0.0.1; two: 127.0.0.2 and 127.0.0.1; nx: no such name; fail: SERVFAIL; late: 127.0.0.1, half a second late;
+# garbage: not DNS; anything else: no answer at all.
+class NameServer
+  include Owned
+
+  ADDRESSES = { "good" => %w[127.0.0.1], "two" => %w[127.0.0.2 127.0.0.1], "late" => %w[127.0.0.1] }.freeze
+  CODES = { "nx" => Resolv::DNS::RCode::NXDomain, "fail" => Resolv::DNS::RCode::ServFail }.freeze
+
+  # The names it was asked for.
+  attr_reader :asked
+
+  def initialize(host, port = 53)
+    @asked = []
+    @socket = UDPSocket.new
+    @socket.bind(host, port)
+    @thread = Thread.new { loop { serve(*@socket.recvfrom(512)) } }
+    own
+  end
+
+  def mark; end
+
+  def stop
+    disown
+    @thread.kill.join
+    @socket.close
+  end
+
+  private
+
+  def serve(packet, (_, port, host))
+    query = Resolv::DNS::Message.decode(packet)
+    name, type = query.question.first
+    @asked << name.to_s
+    kind = name.to_s[/\A[a-z]+/]
+    text = kind == "garbage" ? "garbage" : answer(query, name, type, kind)
+    Thread.new { reply(text, kind == "late" ? 0.5 : 0, host, port) } if text
+  end
+
+  def reply(text, delay, host, port)
+    sleep delay
+    @socket.send(text, 0, host, port)
+  rescue IOError
+    nil # stopped meanwhile
+  end
+
+  def answer(query, name, type, kind)
+    return unless CODES.key?(kind) || ADDRESSES.key?(kind)
+
+    message = Resolv::DNS::Message.new(query.id)
+    message.qr = message.rd = message.ra = 1
+    message.add_question(name, type)
+    message.rcode = CODES.fetch(kind, Resolv::DNS::RCode::NoError)
+    message.answer.concat(records(name, kind)) if type == Resolv::DNS::Resource::IN::A
+    message.encode
+  end
+
+  def records(name, kind)
+    ADDRESSES.fetch(kind, []).map { |address| [name, 0, Resolv::DNS::Resource::IN::A.new(address)] }
+  end
+end
