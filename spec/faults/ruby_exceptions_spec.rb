@@ -35,7 +35,8 @@ RSpec.describe "A block that raises" do
   # The exceptions of this Ruby, but for those that ask the process to end.
   def self.exception_names
     walk = "walk = ->(k) { k <= SystemExit || k <= SignalException ? [] : [k, *k.subclasses.flat_map(&walk)] }"
-    output, = Open3.capture2(RbConfig.ruby, "--disable-gems", "-e", "#{walk}; puts walk.(Exception).map(&:name).compact")
+    source = "#{walk}; puts walk.(Exception).map(&:name).compact"
+    output, = Open3.capture2(RbConfig.ruby, "--disable-gems", "-e", source)
     output.split - %w[fatal]
   end
 

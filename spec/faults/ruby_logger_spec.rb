@@ -1,0 +1,140 @@
+# frozen_string_literal: true
+
+# LOGGERs that fail. Lines may be lost; connections are not. What a LOGGER may be is in spec/contract/logger_spec.rb.
+RSpec.describe "A LOGGER" do
+  running(:echo) { Backends.echo }
+
+  # A server whose LOGGER becomes this while it runs.
+  def with_logger(source, **options)
+    proxy = Puppet.start("LOG = LOG_FILE", **options)
+    expect(ask("Object.send(:remove_const, :LOGGER); #{source}; { :close => 'replaced' }\n", proxy)).to eq "replaced"
+    proxy
+  end
+
+  def relay_by(proxy)
+    connect(proxy).write(Puppet.to(echo)).tap do |relay|
+      expect(relay.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+    end
+  end
+
+  # Everything that logs: a relay, a block that raises, an odd answer.
+  def expect_service(proxy)
+    relay = relay_by(proxy)
+    answers = ["raise 'a mistake'", "42", "{ :close => 'served' }"].map { |source| ask("#{source}\n", proxy) }
+    expect(answers).to eq ["", "", "served"]
+    expect(relay.write("still there?").read(12)).to eq "still there?"
+    relay.stop
+    eventually { expect(ask("{ :close => ProxyMachine.count.to_s }\n", proxy)).to eq "1" }
+  end
+
+  # Ends in order, too, which is a time of many lines.
+  def expect_end(proxy)
+    proxy.signal("QUIT")
+    expect(proxy.wait(within: 8)).to be_success
+    expect(proxy.stderr).not_to match HarmDetector::NEVER
+  end
+
+  levels = lambda do |body|
+    "Class.new { %w[info warn error].each { |level| define_method(level) { |text| #{body} } } }.new"
+  end
+  {
+    "that raises" => levels.call("raise 'broken logger'"),
+    "that raises what is no StandardError" => levels.call("raise NotImplementedError"),
+    "that throws" => levels.call("throw :nobody"),
+    "that answers with garbage" => levels.call("BasicObject.new"),
+    "that freezes and spoils its lines" => levels.call("text.clear; text.freeze"),
+    "that cannot tell its level" => "#{levels.call("nil")}.tap { |l| def l.info?() raise 'who knows' end }",
+    "that lies about its level" => "#{levels.call("nil")}.tap { |l| def l.info?() BasicObject.new end }",
+    "that knows nothing" => "Object.new",
+    "that is nil" => "nil",
+    "that is a BasicObject" => "BasicObject.new",
+    "whose class lies" => "#{levels.call("nil")}.tap { |l| def l.class() Logger end; def l.is_a?(*) true end }",
+    "that is slow" => levels.call("sleep 0.02"),
+    "whose formatter raises" => "Logger.new($stdout, :formatter => proc { raise 'broken formatter' })",
+    "whose file was closed" => "Logger.new(File.open(LOG, 'w').tap(&:close))",
+    "whose file was removed" => "Logger.new(LOG).tap { File.delete(LOG) }"
+  }.each do |what, source|
+    it "#{what} costs its lines only" do
+      proxy = with_logger("LOGGER = #{source}")
+      expect_service(proxy)
+      expect_end(proxy)
+    end
+  end
+
+  # It is not told to end by a signal: a trap that runs at the end of the stack fails there, in any Ruby program.
+  it "that recurses for ever costs its lines only" do
+    expect_service(with_logger("LOGGER = #{levels.call("public_send(level, text)")}"))
+  end
+
+  it "that is no more costs its lines only" do
+    proxy = with_logger("nil")
+    expect_service(proxy)
+    expect_end(proxy)
+  end
+
+  it "that is lost while the server runs, and found again, logs again" do
+    proxy = Puppet.start
+    ask("$kept = Object.send(:remove_const, :LOGGER); { :close => true }\n", proxy)
+    ask("{ :close => true }\n", proxy)
+    ask("LOGGER = $kept; { :close => true }\n", proxy)
+    proxy.mark
+    client = connect(proxy)
+    proxy.await("INFO Accepted #{client.address}")
+  end
+
+  it "whose reader has closed the pipe costs its lines only" do
+    reader, writer = IO.pipe
+    proxy = Puppet.start("", stdout: writer, log: :none)
+    expect(reader.wait_readable(Eventually::DEADLINE) && reader.gets).to include "Listening on"
+    [reader, writer].each(&:close)
+    expect_service(proxy)
+    expect_end(proxy)
+  end
+
+  it "whose reader does not read stops the lines, and not the connections that stand" do
+    reader, writer = IO.pipe
+    proxy = Puppet.start("", stdout: writer, log: :none)
+    writer.close
+    relay = relay_by(proxy)
+    visitors = Array.new(200) { connect(proxy).write("{ :close => 'x' * 900 } # #{"x" * 900}\n") }
+    100.times { expect(relay.write("message").read(7)).to eq "message" }
+    reading = Thread.new { reader.read }
+    expect(visitors.map(&:read_all).uniq).to eq ["x" * 900]
+    relay.stop
+    expect_end(proxy)
+    expect(reading.value.scan(" INFO -- : Accepted ").size).to eq 201
+  ensure
+    reader.close
+  end
+
+  it "on a full disk costs its lines only" do
+    proxy = with_logger("LOGGER = Logger.new(File.open('/dev/full', 'w').tap { |file| file.sync = true })")
+    expect_service(proxy)
+    expect_end(proxy)
+  end
+
+  it "on a standard output that is full costs its lines only" do
+    proxy = Puppet.start("", stdout: "/dev/full", log: :none)
+    expect_service(proxy)
+    expect_end(proxy)
+  end
+
+  it "on a disk that is full for a while logs again when there is room" do
+    Dir.mktmpdir("proxymachine-spec") do |disk|
+      through = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64k none "$0" && exec "$@"', disk]
+      skip "mounting is not allowed here" unless system(*through, "true", err: File::NULL)
+
+      proxy = with_logger("DISK = '#{disk}'; LOGGER = Logger.new(DISK + '/log')", through: through)
+      ask("File.write(DISK + '/rest', 'x' * 1_000_000) rescue $full = $!.class; { :close => true }\n", proxy)
+      expect(ask("{ :close => $full.to_s }\n", proxy)).to eq "Errno::ENOSPC"
+      100.times { expect(ask("raise 'a mistake'\n", proxy)).to eq "" } # more than the log's last page takes
+      expect_service(proxy)
+      ask("File.delete(DISK + '/rest'); { :close => true }\n", proxy)
+      ask("raise 'there is room'\n", proxy)
+      log = ask("{ :close => File.read(DISK + '/log') }\n", proxy)
+      expect(log.scan("a mistake").size).to be < 100
+      expect(log).to include "RuntimeError - there is room"
+      expect_end(proxy)
+    end
+  end
+end
