@@ -1,0 +1,92 @@
+# frozen_string_literal: true
+
+# Blocks that make processes. Programs that fork, or become a daemon, before `run` are in
+# spec/contract/embedding_spec.rb.
+RSpec.describe "A block" do
+  running(:echo) { Backends.echo }
+
+  describe "that makes another process" do
+    running(:proxy) { Puppet.start }
+    unharmed(:proxy)
+
+    {
+      "and waits for its output" => ["{ :close => `echo from a shell` }", "from a shell\n"],
+      "and waits for its status" => ["system('exit 3'); { :close => $?.exitstatus.to_s }", "3"],
+      "with a pipe to it" => ["{ :close => IO.popen('cat', 'r+') { |io| io << 'p'; io.close_write; io.read } }", "p"],
+      "by spawn" => ["Process.wait(spawn('true')); { :close => $?.success?.to_s }", "true"],
+      "by fork, which exits in its block" => ["Process.wait(fork { exit 4 }); { :close => $?.exitstatus.to_s }", "4"],
+      "by fork, which exits! in its block" => ["Process.wait(fork { exit! 5 }); { :close => $?.exitstatus.to_s }", "5"],
+      "by fork, which returns from its block" => ["Process.wait(fork { 1 }); { :close => $?.success?.to_s }", "true"],
+      "by fork, which executes" => ["Process.wait(fork { exec 'exit 6' }); { :close => $?.exitstatus.to_s }", "6"],
+      "by fork, which is killed" => ["Process.wait(fork { Process.kill(9, $$) }); { :close => $?.termsig.to_s }", "9"],
+      "by fork, which collects and ends" => ["Process.wait(fork { GC.start }); { :close => $?.success?.to_s }", "true"]
+    }.each do |what, (source, received)|
+      it "#{what} answers" do
+        expect(ask("#{source}\n")).to eq received
+      end
+    end
+
+    # The child has copies of all the sockets.
+    it "that lives on still closes its connections" do
+      relay = connect.write(Puppet.to(echo))
+      expect(relay.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+      child = ask("child = fork { sleep }; { :close => child.to_s }\n").to_i
+      expect(ask("{ :close => 'closed' }\n")).to eq "closed"
+      expect(relay.write("still there?").read(12)).to eq "still there?"
+      expect(relay.finish.read_all).to eq ""
+    ensure
+      ask("Process.kill(:KILL, #{child}); Process.wait(#{child}); { :close => true }\n")
+    end
+
+    it "that lives on is no server: a signal ends it, and nobody else" do
+      child = ask("child = fork { sleep }; { :close => child.to_s }\n").to_i
+      Process.kill("TERM", child)
+      expect(ask("Process.wait(#{child}); { :close => $?.termsig.to_s }\n")).to eq "15"
+    end
+  end
+
+  # The child comes back into a server whose threads it does not have.
+  describe "that forks without a block" do
+    let(:proxy) { Puppet.start }
+
+    it "serves on, and the child is told so and ends" do
+      relay = connect.write(Puppet.to(echo))
+      expect(relay.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+      expect(ask("child = fork; Process.wait(child) if child; { :close => $?.exitstatus.to_s }\n")).to eq "1"
+      expect(proxy.stderr).to match(/\Aproxymachine: the server does not survive a fork.*\n\z/)
+      expect(relay.write("still there?").read(12)).to eq "still there?"
+      proxy.signal("QUIT")
+      relay.close
+      expect(proxy.wait).to be_success
+    end
+
+    it "in a callback serves on, too" do
+      proxy = ProxyProcess.start(<<~RUBY)
+        proxy { |data| data == "x" ? { :remote => #{Backends.closing.address.inspect} } : { :close => $?.exitstatus.to_s } }
+        proxy_connect_error { child = fork and Process.wait(child) }
+      RUBY
+      expect(ask("x", proxy)).to eq ""
+      expect(ask("?", proxy)).to eq "1"
+    end
+
+    it "several times over serves on" do
+      5.times do
+        expect(ask("child = fork; Process.wait(child) if child; { :close => $?.exitstatus.to_s }\n")).to eq "1"
+      end
+    end
+  end
+
+  # Process.daemon forks, and the parent, where the server's threads are, ends: there is no server any more.
+  describe "that becomes a daemon" do
+    it "ends the server, whose connections are closed and do not hang" do
+      proxy = Puppet.start
+      relay = connect(proxy).write(Puppet.to(echo))
+      expect(relay.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+      client = connect(proxy).write("Process.daemon(true, true); { :close => true }\n")
+      expect(proxy.wait).to be_success
+      expect([relay, client]).to all(be_ended)
+      eventually { expect(proxy.stderr).to include "the server does not survive a fork" }
+      eventually { expect { connect(proxy) }.to raise_error(Errno::ECONNREFUSED) }
+    end
+  end
+end
