@@ -25,12 +25,11 @@ RSpec.describe "A server" do
   # each call of the block does first.
   def expect_all_kinds(prelude)
     relay = connect.write("#{prelude}; ROUTE.merge(:reply => 'r', :data => 'd', :connect_timeout => 5)\n")
-    expect(relay.read(2)).to eq "rd"
     expect(ask("#{prelude}; { :close => 'last words' }\n")).to eq "last words"
     answers = ["raise 'a mistake'", "Object.new", "{ :remote => 'nowhere' }", "{ :remote => '#{closing.address}' }",
                "{ :remote => '#{silent.address}', :inactivity_timeout => 0.05 }"]
     expect(answers.map { |answer| ask("#{prelude}; #{answer}\n") }).to all(eq(""))
-    expect(relay.write("still there?").read(12)).to eq "still there?"
+    expect(relay.write("still there?").read(14)).to eq "rdstill there?"
     expect_trouble("ERROR RuntimeError - a mistake", /invalid answer #<Object/, /invalid remote "nowhere"/,
                    premature(closing), /Disconnecting #{silent.address}/)
   end

@@ -25,7 +25,7 @@ RSpec.describe "A server beside fifty busy threads" do
   end
 
   {
-    "that compute" => "1000.times { |n| Math.sqrt(n) }",
+    "that compute" => "1_000_000.times { |n| Math.sqrt(n) }",
     "that allocate" => "Array.new(100) { 'x' * 100 }",
     "that sleep and wake" => "sleep 0.001",
     "that read and write" => "IO.pipe { |reader, writer| writer << 'x'; reader.readpartial(1) }",

@@ -15,10 +15,12 @@ class HarmDetector
   def initialize(proxy, echo)
     @proxy = proxy
     @request = Puppet.to(echo)
+    listening = descriptors["socket:"]
     @standing = connect(proxy)
     expect(echoed(@standing, @request)).to eq @request
     expect_service
-    @descriptors = settled_descriptors
+    eventually { expect(descriptors["socket:"]).to eq listening + 2 } # the standing one's
+    @descriptors = descriptors
     @pipes = pipes
   end
 
@@ -62,15 +64,6 @@ class HarmDetector
       File.readlink("/proc/#{@proxy.pid}/fd/#{number}")[/\A(socket:|pipe:|.*)/, 1]
     rescue Errno::ENOENT
       nil # closed between
-    end
-  end
-
-  # Once two looks see the same.
-  def settled_descriptors
-    eventually do
-      seen = descriptors
-      sleep 0.05
-      seen if seen == descriptors
     end
   end
 end
