@@ -15,6 +15,7 @@ require_relative "proxymachine/blocks"
 require_relative "proxymachine/client"
 require_relative "proxymachine/handler"
 require_relative "proxymachine/signals"
+require_relative "proxymachine/workers"
 require_relative "proxymachine/server"
 require_relative "proxymachine/verbs"
 

@@ -9,11 +9,13 @@ class ProxyMachine
     # @param group [String, nil] name of the group to become; by default the user's own
     # @raise [ConfigError] if there is no such user or group
     def become(user, group)
+      return unless user || group
+
+      @names = [user, group].compact.join(":")
       @user = Etc.getpwnam(user) if user
-      @gid = group ? Etc.getgrnam(group).gid : @gid || @user&.gid
-      @names = [user, group].compact.join(":") if user || group
+      @gid = group ? Etc.getgrnam(group).gid : @user.gid
     rescue ArgumentError => e
-      raise ConfigError, "cannot run as #{[user, group].compact.join(":")}: #{e.message}"
+      raise ConfigError, "cannot run as #{@names}: #{e.message}"
     end
 
     # For good: what is given up now cannot be had again.

@@ -23,6 +23,7 @@ class ProxyMachine
         port ? listener[:address].sub(/\d*\z/, port.to_s) : listener[:address]
       end
       @handler = Handler.new
+      @threads = settings[:threads]
       @lock = Mutex.new
     end
 
@@ -36,11 +37,13 @@ class ProxyMachine
     def run
       @runner = Thread.current
       ProxyMachine.blocks.tell(@engine)
+      workers = Workers.new(@engine, @handler, @threads)
       # Halt only arrives inside: not before, and not in the code of whoever called run.
       Thread.handle_interrupt(Handler::Halt => :never) do
         halted { @engine.run(@handler) }
       ensure
         @lock.synchronize { @runner = nil }
+        workers&.stop
         ProxyMachine.blocks.tell(nil)
         @call_home&.kill&.join
         halted { Thread.pass } # One that was still under way.

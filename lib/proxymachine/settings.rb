@@ -29,6 +29,7 @@ class ProxyMachine
 
     # By name, in the order of --help.
     ALL = {
+      threads: Setting.new(1, "N", COUNT, "Ruby threads that answer, so many at once. Default 1"),
       max_connections: Setting.new(nil, "N", COUNT, "Client connections at once. Default from the descriptor limit"),
       max_preread: Setting.new(1_048_576, "BYTES", COUNT, "What a client may send before the decision. Default 1 MiB"),
       decision_timeout: Setting.new(nil, "SECONDS", SECONDS, "Time until the decision, from accept. Default none"),

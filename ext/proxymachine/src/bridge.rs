@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::lock;
 use crate::log::{Line, Severity};
-use crate::queue::{Block, Call, Event, Queue};
+use crate::queue::{Block, Call, Event, Question, Queue};
 
 /// What the engine's threads and the Ruby thread both know.
 pub struct Bridge {
@@ -97,7 +97,7 @@ impl BlockRouter {
         data: Bytes,
     ) -> impl Future<Output = Verdict> + Send + use<> {
         let (answer, verdict) = oneshot::channel();
-        self.0.queue.post(Event::Call(Call::Block { block, client: client.clone(), data, answer }));
+        self.0.queue.post(Event::Call(Call::Block(Question { block, client: client.clone(), data, answer })));
         // No answer: the Ruby thread is on its way out.
         async { verdict.await.unwrap_or(Verdict::Close(None)) }
     }

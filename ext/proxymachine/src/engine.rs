@@ -10,9 +10,11 @@ use magnus::{
 };
 use proxymachine_engine::{Config, Listener, Networks, Outcome, Shutdown, Stats, listener, server};
 
+use crate::ask::Asker;
 use crate::bridge::{BlockRouter, Bridge, Reporter};
 use crate::dispatch::Dispatcher;
 use crate::log::{Line, Log, Severity};
+use crate::pool::Pool;
 use crate::queue::Event;
 use crate::{error, gvl, lock};
 
@@ -23,6 +25,7 @@ struct Engine {
     ports: Vec<Option<u16>>,
     config: Config,
     slow_block: Option<Duration>,
+    pool: Option<Pool>,
     bridge: Arc<Bridge>,
     shutdown: Arc<Shutdown>,
     stats: OnceLock<Arc<Stats>>,
@@ -50,6 +53,7 @@ impl Engine {
             ports,
             bridge: Arc::new(Bridge::new(config.threads)),
             slow_block: seconds(settings, "slow_block")?,
+            pool: value::<u64>(settings, "threads")?.filter(|count| *count > 1).map(|_| Pool::default()),
             config,
             shutdown: Arc::new(Shutdown::new()),
             stats: OnceLock::new(),
@@ -84,7 +88,8 @@ impl Engine {
         let engine = gvl::without_signals(start).map_err(|error| error::start(ruby, &error))?;
         let _ = this.stats.set(Arc::clone(engine.stats()));
 
-        let mut dispatcher = Dispatcher::new(ruby, &this.bridge, handler, this.slow_block);
+        let asker = Asker::new(ruby, &this.bridge, handler, this.slow_block);
+        let mut dispatcher = Dispatcher::new(&this.bridge, asker, this.pool.as_ref());
         let served = dispatcher.serve();
         if gvl::generation() != generation {
             // A forked child: there is nothing to stop and no thread to join, and whatever wakes a
@@ -101,6 +106,21 @@ impl Engine {
         engine.join();
         lock(&this.unwritten).extend(dispatcher.into_lines());
         served
+    }
+
+    /// `work(handler)`: answers beside the thread that runs, until `dismiss`. Only with the setting `threads`.
+    fn work(ruby: &Ruby, this: &Self, handler: Value) -> Result<(), Error> {
+        match &this.pool {
+            Some(pool) => pool.serve(ruby, &this.bridge, handler, this.slow_block),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends `work` on all threads.
+    fn dismiss(&self) {
+        if let Some(pool) = &self.pool {
+            pool.close();
+        }
     }
 
     /// `flush(handler)`: writes the lines that `run` left when it ended early, or that wait for it.
@@ -195,6 +215,8 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("want", method!(Engine::want, 3))?;
     class.define_method("ports", method!(Engine::ports, 0))?;
     class.define_method("run", method!(Engine::run, 1))?;
+    class.define_method("work", method!(Engine::work, 1))?;
+    class.define_method("dismiss", method!(Engine::dismiss, 0))?;
     class.define_method("flush", method!(Engine::flush, 1))?;
     class.define_method("drain", method!(Engine::drain, 2))?;
     class.define_method("outcome", method!(Engine::outcome, 0))?;

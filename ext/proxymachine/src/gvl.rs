@@ -37,9 +37,16 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
 pub struct Signal {
     raised: AtomicBool,
     waiter: OnceLock<Thread>,
+    /// Its thread need not hear signals, as others do.
+    is_for_work: bool,
 }
 
 impl Signal {
+    /// For a thread that only works.
+    pub fn for_work() -> Self {
+        Self { is_for_work: true, ..Self::default() }
+    }
+
     /// Wakes the waiter, now or when it next waits. Lock-free, from any thread.
     pub fn raise(&self) {
         // SeqCst pairs with wait(): either it sees `raised`, or it has parked and is unparked.
@@ -57,7 +64,7 @@ impl Signal {
     pub fn wait(&self, limit: Option<Duration>) -> Result<(), Error> {
         self.waiter.get_or_init(thread::current);
         // SAFETY: on a Ruby thread with the GVL.
-        let deaf = DEAF.load(Ordering::Relaxed) && unsafe { rb_thread_alone() } == 0;
+        let deaf = !self.is_for_work && DEAF.load(Ordering::Relaxed) && unsafe { rb_thread_alone() } == 0;
         let limit = if deaf { Some(limit.map_or(LOOK_UP, |limit| limit.min(LOOK_UP))) } else { limit };
         without_gvl(&Wait { signal: self, limit });
         check_interrupts()

@@ -5,12 +5,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod ask;
 mod bridge;
 mod dispatch;
 mod engine;
 mod error;
 mod gvl;
 mod log;
+mod pool;
 mod queue;
 mod verdict;
 

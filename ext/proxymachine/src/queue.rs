@@ -28,10 +28,25 @@ pub enum Event {
 
 /// What of the config is to be called.
 pub enum Call {
-    /// A block that decides: where should this connection go?
-    Block { block: Block, client: Client, data: Bytes, answer: oneshot::Sender<Verdict> },
+    /// A block that decides.
+    Block(Question),
     /// The callback for a failure.
     Callback { failure: Failure, client: Client, remote: String, answer: oneshot::Sender<Option<Verdict>> },
+}
+
+/// Where should this connection go?
+pub struct Question {
+    pub block: Block,
+    pub client: Client,
+    pub data: Bytes,
+    pub answer: oneshot::Sender<Verdict>,
+}
+
+impl Question {
+    /// Whether the client has left meanwhile.
+    pub fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
 }
 
 /// The config's blocks that decide.

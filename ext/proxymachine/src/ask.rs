@@ -1,0 +1,188 @@
+//! Asking the config: a call to Ruby, what it answers, and what there is to log about both.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use magnus::value::ReprValue;
+use magnus::{ArgList, Error, IntoValue, RString, Ruby, Value};
+use proxymachine_engine::{Client, Failure, Verdict};
+
+use crate::bridge::Bridge;
+use crate::error;
+use crate::gvl::generation;
+use crate::log::{Line, Severity};
+use crate::queue::Block;
+use crate::verdict::{Reader, Refusal};
+
+/// Asks on one Ruby thread.
+pub struct Asker<'a> {
+    ruby: &'a Ruby,
+    bridge: &'a Arc<Bridge>,
+    /// A `ProxyMachine::Handler`.
+    pub handler: Value,
+    reader: Reader,
+    /// Whoever takes longer is named in the log.
+    slow_block: Option<Duration>,
+    /// What there is to log, in order.
+    pub lines: Vec<Line>,
+    generation: u64,
+}
+
+impl<'a> Asker<'a> {
+    pub fn new(
+        ruby: &'a Ruby,
+        bridge: &'a Arc<Bridge>,
+        handler: Value,
+        slow_block: Option<Duration>,
+    ) -> Self {
+        let reader = Reader::new(ruby);
+        Self { ruby, bridge, handler, reader, slow_block, lines: Vec::new(), generation: generation() }
+    }
+
+    /// Asks a block, and logs what it answered. `data` is let go before the block is called, so that the
+    /// connection can append its next chunk in place.
+    ///
+    /// # Errors
+    /// What must end `run`: `exit`, a signal's exception, `Thread#kill`, a fork.
+    pub fn decide(&mut self, block: Block, client: &Client, data: Bytes) -> Result<Verdict, Error> {
+        let text = self.ruby.str_from_slice(&data);
+        drop(data);
+        let (listener, about) = self.about(client)?;
+        let verdict = self.ask(method_of(block), client, (text, listener, about), |asker, answer| {
+            if asker.bridge.info.load(Relaxed) {
+                asker.log_text(Severity::Info, "answered", (client.to_string(), answer))?;
+            }
+            Ok(asker.reader.read(answer, block))
+        })?;
+        Ok(verdict.unwrap_or(Verdict::Close(None)))
+    }
+
+    /// Runs a callback. What it returns mostly means nothing.
+    ///
+    /// # Errors
+    /// The same as for `decide`.
+    pub fn consult(
+        &mut self,
+        failure: Failure,
+        client: &Client,
+        remote: String,
+    ) -> Result<Option<Verdict>, Error> {
+        let method = match failure {
+            Failure::Connect | Failure::Premature => "connect_error",
+            Failure::Inactivity => "inactivity_error",
+        };
+        let read = |asker: &mut Self, answer| Ok(asker.reader.read_consulted(answer));
+        Ok(self.ask(method, client, (remote,), read)?.flatten())
+    }
+
+    /// Calls the handler's `method` and reads its answer: None if that raised, or is none.
+    fn ask<T>(
+        &mut self,
+        method: &str,
+        client: &Client,
+        arguments: impl ArgList,
+        read: impl FnOnce(&mut Self, Value) -> Result<Result<T, Refusal>, Error>,
+    ) -> Result<Option<T>, Error> {
+        let called = Instant::now();
+        let answered: Result<Value, Error> = self.handler.funcall(method, arguments);
+        let taken = called.elapsed();
+        self.check_fork()?;
+        let read = match answered {
+            Err(error) => {
+                self.raised(error)?;
+                None
+            }
+            Ok(answer) => match read(self, answer)? {
+                Ok(verdict) => Some(verdict),
+                Err(refusal) => {
+                    self.refused(refusal, client, answer)?;
+                    None
+                }
+            },
+        };
+        if self.slow_block.is_some_and(|limit| taken > limit) {
+            self.log_text(Severity::Warn, "slow", (client.to_string(), method, taken.as_secs_f64()))?;
+        }
+        Ok(read)
+    }
+
+    /// The name of the client's listener, and what a block may want to know about the client; nil if
+    /// there is none, or nobody asks.
+    fn about(&self, client: &Client) -> Result<(Value, Value), Error> {
+        let nil = self.ruby.qnil().as_value();
+        let name = client.endpoint().name().map_or(nil, |name| self.ruby.to_symbol(name).as_value());
+        if !self.bridge.wanted.client.load(Relaxed) {
+            return Ok((name, nil));
+        }
+        let host = |address: Option<SocketAddr>| address.map(|address| address.ip().to_string());
+        let port = |address: Option<SocketAddr>| address.map(|address| address.port());
+        let (peer, local) = (client.address(), client.local());
+        let tlvs = self.ruby.ary_new();
+        for (kind, value) in client.header().iter().flat_map(|header| &header.tlvs) {
+            tlvs.push((*kind, self.ruby.str_from_slice(value)))?;
+        }
+        let age = client.age().as_secs_f64();
+        let about =
+            (host(peer), port(peer), host(local), port(local), client.endpoint().address(), tlvs, age);
+        Ok((name, about.into_value_with(self.ruby)))
+    }
+
+    /// Logs why an answer is none.
+    fn refused(&mut self, refusal: Refusal, client: &Client, answer: Value) -> Result<(), Error> {
+        let client = client.to_string();
+        match refusal {
+            Refusal::Raised(error) => self.raised(error),
+            Refusal::Invalid => self.log_text(Severity::Error, "invalid_answer", (client, answer)),
+            Refusal::Remote(remote, reason) => {
+                self.log_text(Severity::Error, "invalid_remote", (client, remote, reason))
+            }
+            Refusal::Key(key, value, expected) => {
+                self.log_text(Severity::Error, "invalid_value", (client, key, value, expected))
+            }
+        }
+    }
+
+    /// Logs the exception of a block, unless it must end the server.
+    fn raised(&mut self, error: Error) -> Result<(), Error> {
+        let Some(exception) = error.value() else {
+            return Err(error); // Thread#kill, or a throw to somewhere outside of run.
+        };
+        self.log_text(Severity::Error, "raised", (exception,))
+    }
+
+    /// Logs what the handler's `method` makes of something foreign.
+    fn log_text(&mut self, severity: Severity, method: &str, arguments: impl ArgList) -> Result<(), Error> {
+        let text: RString = self.handler.funcall(method, arguments)?;
+        let text = printable(&String::from_utf8_lossy(&text.to_bytes()));
+        self.lines.push(Line::new(severity, text));
+        Ok(())
+    }
+
+    /// In a forked child the engine's threads do not exist.
+    pub fn check_fork(&self) -> Result<(), Error> {
+        if self.generation == generation() {
+            return Ok(());
+        }
+        let message = "the server does not survive a fork inside the proxy block or a callback: \
+                       use fork { ... }, and Process.daemon before run";
+        Err(error::new(self.ruby, "ForkError", message))
+    }
+}
+
+/// What the handler calls a block.
+fn method_of(block: Block) -> &'static str {
+    match block {
+        Block::Proxy => "route",
+        Block::Accept => "accepted",
+        Block::Timeout => "timed_out",
+    }
+}
+
+/// Control characters escaped: a log line stays one line, and harmless to a terminal.
+fn printable(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    if text.chars().any(char::is_control) { text.chars().map(escape).collect() } else { text.to_owned() }
+}

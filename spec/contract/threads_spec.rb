@@ -1,0 +1,75 @@
+# frozen_string_literal: true
+
+# `threads N`: blocks that wait for databases answer side by side. Without it no block is called twice at once.
+RSpec.describe "A server with threads" do
+  let(:barrier) do
+    # Answers when so many calls are under way at once, or never.
+    <<~RUBY
+      require "timeout"
+      calls = 0
+      lock = Mutex.new
+      all_here = ConditionVariable.new
+      proxy do |data|
+        lock.synchronize do
+          calls += 1
+          all_here.broadcast
+          Timeout.timeout(10) { all_here.wait(lock) until calls >= 8 }
+        end
+        { :close => data.upcase }
+      end
+    RUBY
+  end
+
+  def talk(count, proxy)
+    Array.new(count) { |number| connect(proxy).write("client #{number}") }.map(&:read_all)
+  end
+
+  it "asks as many blocks at once, by the verb and by the flag" do
+    expected = Array.new(8) { |number| "CLIENT #{number}" }
+    expect(talk(8, ProxyProcess.start("threads 8\n#{barrier}"))).to eq expected
+    expect(talk(8, ProxyProcess.start(barrier, args: %w[-h 127.0.0.1 -p 0 --threads 8]))).to eq expected
+  end
+
+  it "without the setting asks one at a time" do
+    proxy = ProxyProcess.start(<<~RUBY)
+      inside = 0
+      proxy do |data|
+        inside += 1
+        sleep 0.05
+        answer = inside == 1 ? "alone" : "crowded"
+        inside -= 1
+        { :close => answer }
+      end
+    RUBY
+    expect(talk(8, proxy)).to all eq "alone"
+  end
+
+  it "logs each answer, and what a block raises costs its own connection" do
+    proxy = ProxyProcess.start("threads 4; proxy { |data| data == 'bad' ? raise('no luck') : { :close => data } }")
+    expect(%w[one bad two].map { |word| ask(word, proxy) }).to eq ["one", "", "two"]
+    proxy.await(/INFO 127.0.0.1:\d+ \{:close=>"two"\}$/)
+    expect(proxy.errors).to eq ["ERROR RuntimeError - no luck"]
+  end
+
+  it "replaces a thread that its block killed" do
+    proxy = ProxyProcess.start("threads 2; proxy { |data| Thread.current.kill if data == 'bad'; { :close => data } }")
+    5.times { expect(ask("bad", proxy)).to eq "" }
+    expect(ask("good", proxy)).to eq "good"
+  end
+
+  it "ends with the status that a block exits with" do
+    proxy = ProxyProcess.start("threads 2; proxy { |data| exit 7 if data == 'end'; { :close => data } }")
+    expect(ask("hello", proxy)).to eq "hello"
+    ask("end", proxy)
+    expect(proxy.wait.exitstatus).to eq 7
+  end
+
+  it "drains while its blocks sleep, and ends in time" do
+    proxy = ProxyProcess.start("threads 2; proxy { |data| sleep if data == 'sleep'; { :close => data } }")
+    sleepers = Array.new(3) { connect(proxy).write("sleep") }
+    proxy.await(/Accepted/)
+    sleepers.each(&:reset)
+    proxy.signal("QUIT")
+    expect(proxy.wait.exitstatus).to eq 0
+  end
+end
