@@ -112,7 +112,9 @@ class ProxyMachine
 
       load_extension
       Descriptors.raise_limit
-      @server = Server.new(listeners.to_a(host && "#{host}:#{port_number(port)}"), settings.to_h)
+      all = listeners.to_a(host && "#{host}:#{port_number(port)}")
+      blocks.check(all)
+      @server = Server.new(all, settings.to_h)
       privileges.drop
       @name = name
       update_procline

@@ -38,6 +38,17 @@ class ProxyMachine
       @blocks[kind]
     end
 
+    # @param listeners [Array<Hash>] see Listeners#to_a
+    # @raise [ConfigError] if a listener has no block that decides, or a block no listener
+    def check(listeners)
+      names = listeners.map { |listener| listener[:name]&.to_sym }
+      lost = @routers.keys.compact - names
+      raise ConfigError, "proxy(#{lost.first.inspect}): no listener has that name" if lost.any?
+
+      index = names.index { |name| !router(name) }
+      raise ConfigError, "no proxy block for #{listeners[index][:address]}" if index
+    end
+
     # Whether there is a block that decides.
     def routing?
       @routers.each_value.any?
