@@ -1,0 +1,13 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use proxymachine_sniff::git;
+
+fuzz_target!(|data: &[u8]| {
+    proxymachine_sniff_fuzz::check(data, |data| {
+        git::request(data).map(|request| {
+            assert!(request.size <= data.len() && !request.path.is_empty());
+            format!("{request:?} {:?}", request.parameters().collect::<Vec<_>>())
+        })
+    });
+});
