@@ -18,6 +18,7 @@ require_relative "proxymachine/signals"
 require_relative "proxymachine/workers"
 require_relative "proxymachine/server"
 require_relative "proxymachine/verbs"
+require_relative "proxymachine/sniffers"
 
 # 1.2.4 loaded these, and configs use them without saying so.
 autoload :YAML, "yaml"
@@ -110,7 +111,7 @@ class ProxyMachine
     def run(name, host, port)
       raise ConfigError, "no routing: call proxy { |data| ... } first" unless blocks.routing?
 
-      load_extension
+      require_relative "proxymachine/extension"
       Descriptors.raise_limit
       all = listeners.to_a(host && "#{host}:#{port_number(port)}")
       blocks.check(all)
@@ -163,13 +164,6 @@ class ProxyMachine
       return number if number&.between?(0, 65_535)
 
       raise StartError, "invalid port #{port.inspect}: it is a number from 0 to 65535"
-    end
-
-    def load_extension
-      require_relative "proxymachine/proxymachine"
-    rescue LoadError => e
-      raise ExtensionError, "the native extension is not built (#{e.message}): " \
-                            "run `rake compile`, or install the gem again"
     end
 
     def announce

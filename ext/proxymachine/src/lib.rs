@@ -14,12 +14,14 @@ mod gvl;
 mod log;
 mod pool;
 mod queue;
+mod sniff;
 mod verdict;
 
 #[magnus::init]
 fn init(ruby: &magnus::Ruby) -> Result<(), magnus::Error> {
     gvl::init(ruby)?;
-    engine::init(ruby)
+    engine::init(ruby)?;
+    sniff::init(ruby)
 }
 
 /// What a mutex guards here is whole at any time, also after a panic.
