@@ -83,7 +83,7 @@ RSpec.describe "A block that leaves by" do
       expect_left program("sleep", around: <<~RUBY)
         require "timeout"
         begin
-          Timeout.timeout(3) { ProxyMachine.run("jumps", "127.0.0.1", 0) }
+          Timeout.timeout(2) { ProxyMachine.run("jumps", "127.0.0.1", 0) }
         rescue Timeout::Error
           nil
         end

@@ -22,8 +22,21 @@ class BlackHole
 
   def mark; end
 
+  # Serves from now on, but for those that filled it. Who tries to connect is there within seconds, at the next SYN.
+  def relent(&serve)
+    fillers = @fillers.map { |filler| filler.local_address.ip_port }
+    @server.listen(128)
+    @acceptor = Thread.new do
+      loop do
+        socket, peer = @server.accept
+        fillers.include?(peer.ip_port) ? socket.close : Thread.new { BackendSession.new(socket).serve(&serve) }
+      end
+    end
+  end
+
   def stop
     disown
+    @acceptor&.kill&.join
     [@server, *@fillers].each(&:close)
   end
 

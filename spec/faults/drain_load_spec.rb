@@ -1,0 +1,115 @@
+# frozen_string_literal: true
+
+# CONTRACT 7 under load: at the signal there are connections in each phase. Each ends in its own way and with all of its
+# bytes, and the server with the last of them.
+RSpec.describe "A server that is told to end under load by" do
+  payload = Bulk.bytes(2 * 1024 * 1024)
+  long = 24 * 1024 * 1024 # more than the kernel's buffers hold
+
+  running(:echo) { Backends.echo }
+  running(:patient) { Backends.patient("patient") }
+  running(:slow) do
+    # Begins its reply, and goes on with it when it hears more.
+    Backend.new do |session|
+      session.read
+      session.write("first ")
+      session.write("and last") if session.read
+    end
+  end
+
+  let(:proxy) { Puppet.start }
+  let(:late) { Backends.black_hole }
+
+  def read_lines(clients, pattern)
+    eventually { expect(proxy.lines.grep(pattern).size).to be >= clients.size }
+  end
+
+  def begun(count, request, pattern)
+    clients = Array.new(count) { connect.write(request) }
+    read_lines(clients, pattern)
+    clients
+  end
+
+  # Threads that read so slowly that they are not done before the signal, but never stop; see #gulping.
+  def sipping(clients)
+    clients.map do |client|
+      Thread.new do
+        size = 0
+        until Thread.current[:gulping]
+          size += client.read(100_000).size
+          sleep 0.1
+        end
+        size + client.read_all.size
+      end
+    end
+  end
+
+  def gulping(threads)
+    threads.each { |thread| thread[:gulping] = true }.map(&:value)
+  end
+
+  # So many clients in each phase.
+  def phases(long)
+    connected_to = ->(backend) { /\AINFO Successful connection to #{backend.address}/ }
+    {
+      silent: Array.new(10) { connect },
+      undecided: begun(10, "{ :close => 'deci", /noop/),
+      connecting: begun(10, Puppet.to(late), /\AINFO Establishing new connection with #{late.address}/),
+      relaying: begun(10, Puppet.to(slow), connected_to.call(slow)),
+      half_closed: begun(10, Puppet.to(patient), connected_to.call(patient)),
+      bulk: begun(3, Puppet.to(echo, data: "echo:"), connected_to.call(echo)),
+      parting: sipping(begun(2, "{ :close => 'w' * #{long} }\n", /\AINFO \S+ \{:?close/)),
+      asked: begun(3, "sleep 0.1; { :close => 'asked' }\n", /\AINFO Accepted/)
+    }
+  end
+
+  %w[QUIT TERM INT].each do |name|
+    it "#{name} loses no byte of what ends by itself, and ends with it" do
+      all = phases(long)
+      proxy.signal(name)
+      proxy.await("INFO Received #{name} signal. No longer accepting new connections.")
+      late.relent { |session| session.write("late:#{session.read}") }
+
+      expect(all[:silent]).to all(be_ended)
+      all[:undecided].each { |client| client.write("ded' }\n") }
+      expect(all[:undecided].map(&:read_all)).to all(eq("decided"))
+      expect(all[:asked].map(&:read_all)).to all(eq("asked"))
+      expect(gulping(all[:parting])).to all(eq(long))
+      expect(all[:connecting].map(&:read_all)).to all(eq("late:#{Puppet.to(late)}"))
+      all[:half_closed].each(&:finish)
+      expect(all[:half_closed].map(&:read_all)).to all(eq("patient:#{Puppet.to(patient)}"))
+      echoes = all[:bulk].map { |client| Thread.new { Bulk.exchange(client.socket, payload) } }
+      expect(echoes.map { |thread| Bulk.digest(thread.value) }).to all(eq(Bulk.digest("echo:".b + payload)))
+
+      expect(proxy).to be_running # for those that are left
+      all[:relaying].each { |client| client.write("go on") }
+      expect(all[:relaying].map(&:read_all)).to all(eq("first and last"))
+      expect(proxy.wait).to be_success
+      expect(proxy.lines.last).to eq "INFO Waiting for 0 connections to finish."
+      expect(proxy.stderr).to eq ""
+    end
+  end
+
+  it "QUIT while connections come and go serves or refuses each, and hangs none" do
+    outcomes = Queue.new
+    visitors = Array.new(4) do
+      Thread.new { 500.times { outcomes << visit } }
+    end
+    eventually { outcomes.size > 200 }
+    proxy.signal("QUIT")
+    visitors.each(&:join)
+    expect(proxy.wait).to be_success
+    seen = Array.new(outcomes.size) { outcomes.pop }
+    expect(seen.tally.keys).to contain_exactly("served", :refused).or contain_exactly("served", :refused, :reset)
+  end
+
+  # What becomes of a client that comes now. Whatever it is, it does not take for ever: see Client#read_all.
+  def visit
+    text = ask("{ :close => 'served' }\n")
+    text.empty? ? :reset : text
+  rescue Errno::ECONNREFUSED
+    :refused
+  rescue Errno::ECONNRESET, Errno::EPIPE
+    :reset
+  end
+end

@@ -1,0 +1,103 @@
+# frozen_string_literal: true
+
+# QUIT, TERM and INT while the server starts, twice, mixed, and while the block is busy. What one signal does is in
+# spec/contract/signals_spec.rb and drain_spec.rb; what takes ten seconds, in drain_deadlines_spec.rb.
+RSpec.describe "A server" do
+  let(:echo) { Backends.echo }
+  let(:proxy) { Puppet.start }
+
+  def relay
+    connect.write(Puppet.to(echo)).tap do |client|
+      expect(client.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+    end
+  end
+
+  def received(name)
+    /\AINFO Received #{name} signal\. No longer accepting new connections\.\z/
+  end
+
+  %w[QUIT TERM INT].each do |name|
+    it "whose config still loads ends by #{name} at once" do
+      starting = ProxyProcess.new("$stdout.sync = true; puts 'loading'; sleep\nproxy { |data| { :noop => true } }")
+      eventually { starting.stdout.include?("loading\n") }
+      starting.signal(name)
+      expect(starting.wait).to have_attributes(termsig: Signal.list[name])
+      expect(starting.stderr).to eq ""
+    end
+
+    it "whose config still computes ends by #{name} at once" do
+      starting = ProxyProcess.new("$stdout.sync = true; puts 'loading'; loop {}\nproxy { |data| { :noop => true } }")
+      eventually { starting.stdout.include?("loading\n") }
+      starting.signal(name)
+      expect(starting.wait).to have_attributes(termsig: Signal.list[name])
+      expect(starting.stderr).to eq ""
+    end
+  end
+
+  %w[QUIT TERM].each do |name|
+    it "whose block sleeps when #{name} comes still takes its answer" do
+      client = connect.write("puts 'asleep'; sleep 0.3; { :close => 'slept' }\n")
+      eventually { proxy.stdout.include?("asleep\n") }
+      proxy.signal(name)
+      expect(client.read_all).to eq "slept"
+      expect(proxy.wait).to be_success
+    end
+
+    it "whose block computes when #{name} comes still takes its answer" do
+      compute = "ending = Time.now + 0.3; nil until Time.now > ending"
+      client = connect.write("puts 'computing'; #{compute}; { :close => 'computed' }\n")
+      eventually { proxy.stdout.include?("computing\n") }
+      proxy.signal(name)
+      expect(client.read_all).to eq "computed"
+      expect(proxy.wait).to be_success
+    end
+
+    it "whose block has a queue when #{name} comes serves the whole of it" do
+      clients = Array.new(10) { |number| connect.write("sleep 0.05; { :close => 'number #{number}' }\n") }
+      clients.each { |client| proxy.await("INFO Accepted #{client.address}") }
+      proxy.signal(name)
+      expect(clients.map(&:read_all)).to eq Array.new(10) { |number| "number #{number}" }
+      expect(proxy.wait).to be_success
+    end
+  end
+
+  # A second INT is not among these.
+  [%w[QUIT QUIT], %w[TERM TERM], %w[QUIT TERM], %w[TERM QUIT], %w[QUIT INT], %w[INT QUIT], %w[INT TERM]].each do |both|
+    it "that hears #{both.join(", then ")} still waits for what is connected, and ends with it" do
+      client = relay
+      both.uniq.each do |name|
+        proxy.signal(name)
+        proxy.await(received(name))
+      end
+      proxy.signal(both.last) if both.uniq.one?
+      expect(client.write("still there?").read(12)).to eq "still there?"
+      expect(proxy).to be_running
+      client.close
+      expect(proxy.wait).to be_success
+      expect(proxy.lines.last).to eq "INFO Waiting for 0 connections to finish."
+    end
+  end
+
+  it "that hears twenty signals at once ends once" do
+    client = relay
+    10.times { %w[QUIT TERM].each { |name| proxy.signal(name) } }
+    proxy.await(received("TERM"))
+    expect(client.write("still there?").read(12)).to eq "still there?"
+    client.close
+    expect(proxy.wait).to be_success
+    expect(proxy.stderr).to eq ""
+  end
+
+  it "whose callback runs when a signal comes lets it finish" do
+    closing = Backends.closing
+    proxy = ProxyProcess.start(<<~RUBY)
+      proxy { |data| { :remote => #{closing.address.inspect} } }
+      proxy_connect_error { |remote| puts "begins"; sleep 0.3; puts "ends" }
+    RUBY
+    connect(proxy).write("x")
+    eventually { proxy.stdout.include?("begins\n") }
+    proxy.signal("QUIT")
+    expect(proxy.wait).to be_success
+    expect(proxy.stdout).to include "ends\n"
+  end
+end
