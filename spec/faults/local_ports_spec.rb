@@ -31,6 +31,11 @@ RSpec.describe "A server that has used up the system's ports" do
     end
   end
 
+  # Said once a minute at most, by whichever example comes first.
+  def used_up
+    "WARN Cannot connect to #{backend.address}: Cannot assign requested address"
+  end
+
   it "tries again, and goes on when one is free" do
     held = use_up
     late = connect.write(Puppet.to(backend))
@@ -41,13 +46,13 @@ RSpec.describe "A server that has used up the system's ports" do
     server.write("reply").close
     expect(late.read_all).to eq "reply"
     @expected_trouble = trouble
-    expect(@expected_trouble).to eq retries(backend, 1..@expected_trouble.size)
+    expect(@expected_trouble - [used_up]).to eq retries(backend, 1..(@expected_trouble - [used_up]).size)
   end
 
   it "gives up after eleven attempts, and serves the others" do
     held = use_up
     expect(connect.write(Puppet.to(backend)).read_all).to eq ""
-    expect_trouble(*retries(backend, 1..10), "ERROR Connect #{backend.address} failed after ten attempts.")
+    expect_trouble(*[used_up] & trouble, *retries(backend, 1..10), "ERROR Connect #{backend.address} failed after ten attempts.")
     held.each do |client, server|
       server.write("still there")
       expect(client.read(11)).to eq "still there"
