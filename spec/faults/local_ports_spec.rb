@@ -52,7 +52,8 @@ RSpec.describe "A server that has used up the system's ports" do
   it "gives up after eleven attempts, and serves the others" do
     held = use_up
     expect(connect.write(Puppet.to(backend)).read_all).to eq ""
-    expect_trouble(*[used_up] & trouble, *retries(backend, 1..10), "ERROR Connect #{backend.address} failed after ten attempts.")
+    expect_trouble(*[used_up] & trouble, *retries(backend, 1..10),
+                   "ERROR Connect #{backend.address} failed after ten attempts.")
     held.each do |client, server|
       server.write("still there")
       expect(client.read(11)).to eq "still there"
