@@ -1,0 +1,9 @@
+//! PROXY headers: whatever a load balancer sends.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/support/proxy_invariants.rs"]
+mod proxy_invariants;
+
+fuzz_target!(|received: &[u8]| proxy_invariants::check(received));
