@@ -1,0 +1,19 @@
+# frozen_string_literal: true
+
+# Reads a growing log, and says which of its lines are none.
+class LogCheck
+  LINE = /\A[IWE], \[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6} #\d+\] ( INFO| WARN|ERROR) -- : [[:print:]]*\z/
+
+  def initialize(path)
+    @path = path
+    @offset = 0
+  end
+
+  # The first of the lines written since the last time that is no line as Logger writes it, or is not printable.
+  def bad_line
+    text = File.binread(@path, nil, @offset)
+    whole = text[0, (text.rindex("\n") || -1) + 1].force_encoding(Encoding::UTF_8)
+    @offset += whole.bytesize
+    whole.each_line(chomp: true).find { |line| !line.valid_encoding? || !line.match?(LINE) }
+  end
+end

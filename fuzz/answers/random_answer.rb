@@ -1,0 +1,73 @@
+# frozen_string_literal: true
+
+require_relative "mischief"
+require_relative "random_value"
+
+# What a block answers: mostly nearly right, since nonsense is refused early.
+class RandomAnswer
+  include RandomChoice
+
+  KEYS = %i[remote close noop data reply connect_timeout inactivity_timeout].freeze
+
+  def answer
+    by_weight(route: 30, close: 10, noop: 4, any_keys: 10, short_form: 6, anything: 8, mischief: 4)
+  end
+
+  private
+
+  def route
+    hash_of(remote: remote, **maybe(:data, :reply), **timeouts)
+  end
+
+  def close
+    hash_of(close: one_of(true, text, value), **maybe(:data, :noop))
+  end
+
+  def noop
+    hash_of(noop: one_of(true, true, value), **maybe(:close, :reply))
+  end
+
+  def any_keys
+    hash_of(some_of([*KEYS, *KEYS.map(&:to_s), nil, 1], 5).to_h { |key| [key, value] })
+  end
+
+  def short_form
+    one_of(:noop, :close, :remote, "noop", remote, remote)
+  end
+
+  def anything
+    value
+  end
+
+  def mischief
+    Mischief.new(@random).do_something
+  end
+
+  def hash_of(pairs)
+    hash = (one_in?(5) ? Class.new(Hash) : Hash).new.merge!(pairs)
+    make_odd(hash) if one_in?(6)
+    hash
+  end
+
+  # What a Hash can be beside its pairs.
+  def make_odd(hash)
+    one_of(-> { hash.default_proc = ->(*) { mischief } },
+           -> { hash.compare_by_identity },
+           -> { hash[:close] = hash },
+           -> { hash[:padding] = Array.new(10_000) { |number| number } },
+           -> { Mischief.new(@random).infect(hash) },
+           -> { hash.freeze }).call
+  end
+
+  def maybe(*keys)
+    some_of(keys, keys.size + 1).to_h { |key| [key, one_in?(4) ? value : text] }
+  end
+
+  def timeouts
+    some_of(%i[connect_timeout inactivity_timeout], 3).to_h { |key| [key, one_in?(5) ? value : seconds] }
+  end
+
+  %i[value text seconds remote].each do |name|
+    define_method(name) { RandomValue.new(@random).public_send(name) }
+  end
+end

@@ -1,0 +1,29 @@
+# frozen_string_literal: true
+
+# Choices that are the same for the same number.
+module RandomChoice
+  def initialize(random)
+    @random = random
+  end
+
+  private
+
+  # Calls one of the methods, each as often as its weight says.
+  def by_weight(weights)
+    left = @random.rand(weights.values.sum)
+    method, = weights.find { |_, weight| (left -= weight).negative? }
+    send(method)
+  end
+
+  def one_of(*choices)
+    choices.sample(random: @random)
+  end
+
+  def some_of(choices, count)
+    choices.sample(@random.rand(count), random: @random)
+  end
+
+  def one_in?(count)
+    @random.rand(count).zero?
+  end
+end

@@ -1,0 +1,81 @@
+# frozen_string_literal: true
+
+# Fuzzing: every target of every ext/*/fuzz, and the answers of a config's block. What is found, and what the fuzzers
+# learn on the way, goes to tmp/fuzz; the committed corpora are only read.
+module Fuzz
+  NEEDED = {
+    %w[cargo +nightly --version] =>
+      "a nightly Rust, for its sanitizers: rustup toolchain install nightly --profile minimal",
+    %w[cargo fuzz --version] => "cargo-fuzz: cargo install cargo-fuzz --locked"
+  }.freeze
+
+  module_function
+
+  def seconds
+    Integer(ENV.fetch("FUZZ_SECONDS", "60"))
+  end
+
+  def missing
+    NEEDED.reject { |command, _| system(*command, out: File::NULL, err: File::NULL) }.values
+  end
+
+  # Pairs of a crate's directory and a target's name.
+  def targets
+    Dir["ext/*/fuzz/Cargo.toml"].sort.map { |file| File.expand_path("../..", file) }.flat_map do |crate|
+      IO.popen(%w[cargo fuzz list], chdir: crate, &:read).split.map { |target| [crate, target] }
+    end
+  end
+
+  def run_target(crate, target)
+    name = "#{File.basename(crate)} #{target}"
+    dir = directory(name)
+    FileUtils.mkdir_p("#{dir}/corpus")
+    ended_well, output = run(name, dir, *command_for(crate, target, dir), chdir: crate)
+    puts "#{name}: #{output[/number_of_executed_units:\s*(\d+)/, 1] || "no"} executions"
+    puts reason(output) unless ended_well
+    ended_well
+  end
+
+  # What was wrong, without the stack traces around it.
+  def reason(output)
+    telling = output.scan(/^thread .* panicked at .*\n.*|^error.*\n.*|^==\d+== ?ERROR: .*|^.*Test unit written to .*/)
+    telling.empty? ? output.lines.last(20) : telling
+  end
+
+  def run_answers
+    dir = directory("answers")
+    environment = { "FUZZ_SECONDS" => seconds.to_s }
+    ended_well, output = run("answers", dir, environment, RbConfig.ruby, "fuzz/answers.rb", *ENV["FUZZ_SEED"])
+    puts output.lines.grep(/\Aanswers: /)
+    FileUtils.cp("#{dir}/log", "#{dir}/findings/#{Time.now.to_i}.log") unless ended_well
+    ended_well
+  end
+
+  def directory(name)
+    File.expand_path("tmp/fuzz/#{name.tr(" ", "/")}").tap { |dir| FileUtils.mkdir_p("#{dir}/findings") }
+  end
+
+  # Returns whether the command ended well, and its output, which stays in `dir`.
+  def run(name, dir, *command, **options)
+    puts "#{name}: #{seconds} s, log and findings in #{dir}"
+    ended_well = system(*command, **options, %i[out err] => "#{dir}/log")
+    [ended_well, File.read("#{dir}/log", encoding: Encoding::UTF_8).scrub]
+  end
+
+  # libFuzzer adds to the first corpus and only reads the others.
+  def command_for(crate, target, dir)
+    %w[cargo +nightly fuzz run] +
+      [target, "#{dir}/corpus", *Dir["#{crate}/fuzz/corpus/#{target}"], "--", "-artifact_prefix=#{dir}/findings/",
+       "-max_total_time=#{seconds}", "-timeout=10", "-print_final_stats=1"]
+  end
+end
+
+desc "Fuzz everything that reads foreign input, FUZZ_SECONDS (60) for each target"
+task fuzz: :compile do
+  missing = Fuzz.missing
+  abort "rake fuzz needs\n#{missing.map { |what| "  #{what}" }.join("\n")}" if missing.any?
+
+  results = Fuzz.targets.map { |crate, target| Fuzz.run_target(crate, target) }
+  results << Fuzz.run_answers
+  abort "rake fuzz: #{results.count(false)} of #{results.size} found something" unless results.all?
+end
