@@ -5,7 +5,8 @@ require "timeout"
 module Bench
   # A process of ours that ends when we say so.
   class Child
-    attr_reader :pid
+    # The status is nil while it runs.
+    attr_reader :pid, :status
 
     def initialize(command, env: {}, log: File::NULL, directory: ROOT)
       @log = log
@@ -47,7 +48,8 @@ module Bench
     private
 
     def ended?
-      @ended ||= !Process.wait(@pid, Process::WNOHANG).nil?
+      @status ||= Process.wait2(@pid, Process::WNOHANG)&.last
+      !@status.nil?
     end
 
     def now

@@ -1,7 +1,7 @@
 //! The two ends of a bulk stream.
 
 use crate::net::{Step, attempt, broken};
-use crate::payload::Stream;
+use crate::stream::Stream;
 use mio::net::TcpStream;
 use socket2::SockRef;
 use std::io::{self, ErrorKind, Read, Write};

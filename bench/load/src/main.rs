@@ -11,6 +11,7 @@ mod payload;
 mod probe;
 mod report;
 mod samples;
+mod stream;
 mod talkers;
 
 use args::Args;

@@ -3,12 +3,6 @@
 /// Each request and each reply has this size.
 pub const HEAD: usize = 100;
 
-/// The largest single write of the bulk stream.
-pub const CHUNK: usize = 128 * 1024;
-
-/// Prime, so that a lost or repeated piece of any likely size shows.
-const PERIOD: usize = 65_521;
-
 pub type Head = [u8; HEAD];
 
 /// `GET /ROUTE/ROLE/NUMBER ...`, padded to `HEAD` bytes. The proxy looks at the route, the backend at role and number.
@@ -60,48 +54,6 @@ pub fn parse(head: &Head) -> Option<(Role, u64)> {
     Some((role, number))
 }
 
-/// The bulk stream: pseudo-random bytes with a prime period.
-pub struct Stream {
-    bytes: Vec<u8>,
-}
-
-impl Stream {
-    pub fn new() -> Self {
-        let mut state = 0x2545_F491_4F6C_DD1D_u64;
-        let mut bytes: Vec<u8> = (0..PERIOD)
-            .map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state as u8
-            })
-            .collect();
-        bytes.extend_from_within(..);
-        bytes.extend_from_within(..CHUNK.next_multiple_of(PERIOD) - PERIOD);
-        Self { bytes }
-    }
-
-    /// Up to `CHUNK` bytes of the stream from `offset` on.
-    pub fn at(&self, offset: u64, left: u64) -> &[u8] {
-        let start = (offset % PERIOD as u64) as usize;
-        let size = left.min((self.bytes.len() - start).min(CHUNK) as u64) as usize;
-        &self.bytes[start..start + size]
-    }
-
-    pub fn matches(&self, offset: u64, mut got: &[u8]) -> bool {
-        let mut offset = offset;
-        while !got.is_empty() {
-            let want = self.at(offset, got.len() as u64);
-            if want != &got[..want.len()] {
-                return false;
-            }
-            offset += want.len() as u64;
-            got = &got[want.len()..];
-        }
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,14 +63,5 @@ mod tests {
         assert_eq!(parse(&request("GET", "alpha", "reply", 7)), Some((Role::Reply, 7)));
         assert_eq!(parse(&request("GET", "alpha", "up", 1 << 30)), Some((Role::Up(1 << 30), 1 << 30)));
         assert_eq!(parse(&[b'x'; HEAD]), None);
-    }
-
-    #[test]
-    fn a_shifted_stream_does_not_match() {
-        let stream = Stream::new();
-        let piece = stream.at(1_000_000, u64::MAX).to_vec();
-        assert!(stream.matches(1_000_000, &piece));
-        assert!(!stream.matches(1_000_001, &piece));
-        assert!(!stream.matches(1_000_000 + 65_536, &piece));
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::backend::Backend;
 use crate::net::{BACKEND, Net, Ready, attempt, broken};
-use crate::payload::{HEAD, Stream, request};
+use crate::payload::{HEAD, request};
+use crate::stream::Stream;
 use mio::net::TcpStream;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;

@@ -1,0 +1,138 @@
+# frozen_string_literal: true
+
+require "etc"
+require "tmpdir"
+require_relative "bench"
+
+module Bench
+  # Mixed load with random faults against the real executable, and what must come of it: docs/testing.md.
+  class Soak
+    # Connections a second.
+    RATE = 400
+    # KiB that the process may grow once it is warm.
+    GROWTH = 3 * 1024
+    # Seconds of processor time in a quiet second.
+    IDLE = 0.2
+    # Seconds of load before the drain.
+    BEFORE_DRAIN = 2
+
+    def initialize(seconds:, seed:, only: "", out: $stdout)
+      @seconds = seconds
+      @seed = seed
+      @only = only
+      @out = out
+      @faults = []
+      @stretches = []
+    end
+
+    # Runs, prints, and tells whether all was well.
+    def run
+      Load.build
+      @out.puts "soak: #{@seconds} s, seed #{@seed}#{" (only #{@only})" unless @only.empty?}"
+      Dir.mktmpdir("soak") { |directory| run_in(directory) }
+      @faults.empty?
+    end
+
+    private
+
+    def run_in(directory)
+      @load = Load.new(seed: @seed, rate: RATE, only: @only)
+      @proxy = Proxy.new(directory, @load)
+      fresh = @proxy.quiet
+      warm = stretch(@seconds / 4.0)
+      hot = stretch(@seconds * 3 / 4.0)
+      compare(fresh, warm, hot)
+      idle
+      drain
+      check_log
+      @out.puts Table.new(@stretches, warm, hot, @log)
+    rescue Trouble => e
+      @faults << e.message
+    ensure
+      keep_log unless @faults.empty?
+      @faults.each { |fault| @out.puts "FAULT: #{fault}" }
+      @proxy&.stop
+      @load&.stop
+    end
+
+    # Loads for about so long, waits until all is quiet, and looks.
+    def stretch(seconds)
+      count = (seconds * RATE).ceil
+      note(@load.run(@proxy.port, opened, count, limit: limit(seconds)))
+      @proxy.quiet
+    end
+
+    # A machine that has much else to do takes its time.
+    def limit(seconds)
+      (20 * seconds) + 120
+    end
+
+    def note(result)
+      @stretches << result
+      @faults.concat(result["failures"])
+      more = result["failed"] - result["failures"].size
+      @faults << "and #{more} more such" if more.positive?
+    end
+
+    def opened
+      @stretches.sum { |result| result["opened"] }
+    end
+
+    def kinds
+      @stretches.map { |result| result["kinds"] }.reduce { |one, other| one.merge(other) { |_, a, b| a + b } }
+                .tap { |all| all.default = 0 }
+    end
+
+    def compare(fresh, warm, hot)
+      [warm, hot].each { |state| @faults.concat(state.left_open(fresh)) }
+      # Those that were reset at once may have been so before they were accepted.
+      range = opened - kinds["abrupt"]..opened
+      check(range.cover?(hot.total), "the title counts #{hot.total} connections of #{range}")
+      growth = hot.memory - warm.memory
+      check(growth < GROWTH, "memory grew by #{growth} KiB after the first quarter")
+    end
+
+    def idle
+      spent = @proxy.processor_time(1)
+      check(spent < IDLE, "#{spent} s of processor time in a second without connections")
+      @accepted = @proxy.quiet.total
+    end
+
+    def drain
+      note(@load.drain(@proxy.port, opened, limit: limit(BEFORE_DRAIN)) do
+        sleep BEFORE_DRAIN
+        @proxy.signal("QUIT")
+      end)
+      status = @proxy.wait(limit(0))
+      check(status&.success?, "after QUIT the process ended with #{status.inspect}")
+    end
+
+    def check_log
+      @log = Log.new(@proxy.log)
+      # Those that the drain turned away may have been accepted or not.
+      drained = @stretches.last
+      total = @log.counts[:accepted] - @accepted
+      let_in = drained["opened"] - drained["turned_away"]
+      check(total.between?(let_in, drained["opened"]), "the drain accepted #{total}, not #{let_in} or a few more")
+      check(@log.counts[:waiting].positive?, "nothing was under way when the drain began")
+      @faults.concat(@log.faults(kinds, @log.counts[:accepted]))
+    end
+
+    def check(good, fault)
+      @faults << fault unless good
+    end
+
+    def keep_log
+      return unless @proxy
+
+      kept = File.join(Dir.tmpdir, "soak-#{@seed}.log")
+      FileUtils.cp(@proxy.log, kept)
+      @out.puts "The proxy's log is kept: #{kept}"
+    end
+  end
+end
+
+require_relative "soak/load"
+require_relative "soak/proxy"
+require_relative "soak/log"
+require_relative "soak/table"

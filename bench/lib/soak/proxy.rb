@@ -1,0 +1,105 @@
+# frozen_string_literal: true
+
+module Bench
+  class Soak
+    # The proxy under load, seen from outside.
+    class Proxy
+      # Of the kernel's clock, in a second.
+      TICKS = Etc.sysconf(Etc::SC_CLK_TCK)
+
+      # Pipe ends that the engine's pool may keep: 32 pipes for each of at most 4 threads.
+      POOL = 2 * 32 * 4
+
+      # What is left when all is quiet.
+      State = Struct.new(:current, :most, :total, :memory, :sockets, :pipes, :others) do
+        # The descriptors that were not open in the state before, but for those of the engine's pool of pipes.
+        def left_open(before)
+          { "sockets" => [sockets, before.sockets..before.sockets],
+            "other descriptors" => [others, before.others..before.others],
+            "ends of pipes" => [pipes, before.pipes..before.pipes + POOL] }
+            .reject { |_, (count, wanted)| wanted.cover?(count) }
+            .map { |name, (count, wanted)| "#{count} #{name} are open, not #{wanted}" }
+        end
+      end
+
+      attr_reader :port, :log
+
+      def initialize(directory, load)
+        @port = Ports.free
+        @log = File.join(directory, "log")
+        config = File.join(CONFIGS, "soak.rb")
+        env = { "SOAK_BACKENDS" => load.backends.join(","), "SOAK_REFUSING" => load.refusing.to_s }
+        command = [RbConfig.ruby, "-I#{File.join(ROOT, "lib")}", File.join(ROOT, "exe/proxymachine"), "-c", config,
+                   "-h", "127.0.0.1", "-p", @port.to_s]
+        @child = Child.new(command, env: env, log: @log).ready(@port)
+      end
+
+      # Waits until the title says that no connection is left.
+      def quiet(seconds: 30)
+        deadline = now + seconds
+        until (numbers = title) && numbers.first.zero?
+          raise Trouble, "connections are left after #{seconds} s: #{numbers&.join("/")}" if now > deadline
+
+          sleep 0.1
+        end
+        sleep 1.1 # The title may be a second old.
+        State.new(*title, memory, *descriptors)
+      end
+
+      # Seconds of processor time in the next `seconds`.
+      def processor_time(seconds)
+        before = ticks
+        sleep seconds
+        (ticks - before).fdiv(TICKS)
+      end
+
+      def signal(name)
+        Process.kill(name, pid)
+      end
+
+      # Its Process::Status, or nil if it does not end.
+      def wait(seconds)
+        @child.wait(seconds) && @child.status
+      end
+
+      def stop
+        @child.stop
+      end
+
+      private
+
+      def pid
+        @child.pid
+      end
+
+      # Current, max, total.
+      def title
+        read("cmdline")[%r{ (\d+/\d+/\d+) cur/max/tot conns}, 1]&.split("/")&.map(&:to_i)
+      end
+
+      # KiB.
+      def memory
+        read("status")[/^VmRSS:\s+(\d+)/, 1].to_i
+      end
+
+      def descriptors
+        kinds = Dir.children("/proc/#{pid}/fd").map { |number| File.readlink("/proc/#{pid}/fd/#{number}")[/\A\w+/] }
+        [kinds.count("socket"), kinds.count("pipe"), kinds.count { |kind| !%w[socket pipe].include?(kind) }]
+      end
+
+      def ticks
+        read("stat")[/\) (.*)/, 1].split.values_at(11, 12).sum(&:to_i)
+      end
+
+      def read(name)
+        File.binread("/proc/#{pid}/#{name}")
+      rescue SystemCallError
+        raise Trouble, "the proxy has ended: #{@child.output}"
+      end
+
+      def now
+        Process.clock_gettime(Process::CLOCK_MONOTONIC)
+      end
+    end
+  end
+end

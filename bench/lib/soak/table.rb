@@ -1,0 +1,48 @@
+# frozen_string_literal: true
+
+module Bench
+  class Soak
+    # What was done.
+    class Table
+      MIB = 1024.0 * 1024
+
+      def initialize(stretches, warm, hot, log)
+        @stretches = stretches
+        @warm = warm
+        @hot = hot
+        @log = log
+      end
+
+      def to_s
+        (traffic + states + kinds).join("\n")
+      end
+
+      private
+
+      def traffic
+        head = ["", "opened", "seconds", "MiB up", "MiB down", "longest, s", "which was"]
+        rows = @stretches.zip(%w[warm-up load drain]).map { |result, name| [name, *figures(result)] }
+        [head, *rows].map { |row| row.map { |cell| cell.to_s.rjust(11) }.join }
+      end
+
+      def figures(result)
+        mib = result.values_at("up", "down").map { |bytes| (bytes / MIB).round(1) }
+        [*result.values_at("opened", "seconds"), *mib, *result.values_at("longest", "longest_kind")]
+      end
+
+      def states
+        turned_away = @stretches.last["turned_away"]
+        ["memory #{@warm.memory} KiB after the warm-up, #{@hot.memory} KiB after the load; " \
+         "at most #{@hot.most} connections at once",
+         "turned away by the drain: #{turned_away}; log lines: #{@log.counts.values.sum}"]
+      end
+
+      def kinds
+        counts = Hash.new(0)
+        @stretches.each { |result| result["kinds"].each { |kind, count| counts[kind] += count } }
+        cells = counts.map { |kind, count| kind.ljust(18) + count.to_s.rjust(6) }
+        cells.each_slice(3).map { |row| row.join("   ") }
+      end
+    end
+  end
+end
