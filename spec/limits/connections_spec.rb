@@ -1,0 +1,66 @@
+# frozen_string_literal: true
+
+# As many connections as there is room for: the system's queue holds the others.
+RSpec.describe "A server with a limit of connections" do
+  greeting = "proxy { |data| { :close => data.upcase } }"
+
+  it "lets the next one wait, says so once, and serves it when one leaves" do
+    proxy = ProxyProcess.start("max_connections 3\n#{greeting}")
+    held = Array.new(3) { connect(proxy) }
+    waiting = Array.new(2) { connect(proxy).write("hello") }
+    proxy.await("WARN Reached the limit of 3 connections. New ones wait until one ends.")
+    expect(waiting).to all(be_quiet)
+    held.first.reset
+    expect(waiting.map(&:read_all)).to eq %w[HELLO HELLO]
+    expect(proxy.lines.grep(/WARN/).size).to eq 1
+    expect(proxy.lines.grep(/Accepted/).size).to be >= 5
+    held.each(&:stop)
+  end
+
+  it "ends when it is told to, though it is full and some wait" do
+    proxy = ProxyProcess.start("max_connections 1\n#{greeting}")
+    held = connect(proxy)
+    proxy.await(/Accepted/)
+    waiting = connect(proxy).write("hello")
+    proxy.signal("QUIT")
+    expect(proxy.wait).to be_success
+    expect(held).to be_ended
+    waiting.stop
+  end
+
+  it "takes its limit from that of descriptors, which it raises as far as it may" do
+    config = "proxy { |data| { :close => Process.getrlimit(:NOFILE).inspect } }"
+    raising = ["bash", "-c", 'ulimit -Sn 100 && ulimit -Hn 1000 && exec "$@"', "bash"]
+    expect(ask("x", ProxyProcess.start(config, through: raising))).to eq "[1000, 1000]"
+    proxy = ProxyProcess.start("proxy { |data| :noop }", rlimit_nofile: 64)
+    clients = Array.new(40) { connect(proxy).write("x") }
+    line = proxy.await(/WARN Reached the limit of \d+ connections/)
+    expect(line[/\d+/].to_i).to be_between(10, 30)
+    expect(proxy.lines.grep(/Cannot accept/)).to eq []
+    clients.each(&:stop)
+  end
+
+  it "says that no descriptor is left for a backend, and serves on" do
+    echo = Backends.echo
+    proxy = ProxyProcess.start(<<~RUBY, rlimit_nofile: 40)
+      max_connections 100
+      proxy { |data| data == "x" ? { :noop => true } : { :remote => #{echo.address.inspect}, :retries => 0 } }
+    RUBY
+    clients = []
+    clients << connect(proxy).write("x") until proxy.log.include?("Cannot accept")
+    clients.first.write("route")
+    expect(clients.first.read_all).to eq ""
+    proxy.await(/WARN Cannot connect to #{echo.address}: Too many open files/)
+    before = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    used = cpu_seconds(proxy)
+    sleep 1
+    share = (cpu_seconds(proxy) - used) / (Process.clock_gettime(Process::CLOCK_MONOTONIC) - before)
+    expect(share).to be < 0.5 # nothing spins
+    clients.each(&:stop)
+    expect(ask("route", proxy)).not_to be_nil
+  end
+
+  def cpu_seconds(proxy)
+    File.read("/proc/#{proxy.pid}/stat").split(") ").last.split.values_at(11, 12).sum(&:to_i) / 100.0
+  end
+end
