@@ -16,7 +16,10 @@ fuzz_target!(|text: &str| {
 
     // A log line shows it as it is.
     let displayed = remote.to_string();
-    assert!(!displayed.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')), "{displayed:?}");
+    assert!(
+        !displayed.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')),
+        "{displayed:?}"
+    );
     assert!(text.contains(&displayed));
     assert_eq!(displayed.parse().as_ref(), Ok(&remote));
 
