@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
 # The specs treat ProxyMachine as its users do: they start the real executable with a config file on a port that the
-# system chooses, and talk to it over sockets. Nothing of the gem is loaded into this process.
+# system chooses, and talk to it over sockets. Of the gem, only the sniffers are ever
+# loaded into this process.
 require "digest"
 require "fileutils"
 require "rbconfig"

@@ -3,12 +3,15 @@
 
 use std::fmt::Display;
 
-use magnus::value::ReprValue;
+use magnus::value::{LazyId, ReprValue};
 use magnus::{
-    Class, Error, IntoValue, Module, Object, RArray, RClass, RHash, RString, Ruby, Value, function,
+    Class, Error, IntoValue, Module, Object, RArray, RClass, RHash, RString, Ruby, StaticSymbol, Value,
+    function,
 };
 use proxymachine_sniff::host::Authority;
 use proxymachine_sniff::{Miss, git, http, postgres, socks, ssh, tls};
+
+static INCOMPLETE: LazyId = LazyId::new("incomplete");
 
 /// Looks at the bytes of `data` with `sniff`, and makes the answer of what it found with `make`; otherwise
 /// answers `:incomplete` or nil.
@@ -29,7 +32,7 @@ fn answer<T>(
     let found = sniff(unsafe { string.as_slice() });
     match found {
         Ok(found) => make(found),
-        Err(Miss::Incomplete) => Ok(ruby.sym_new("incomplete").as_value()),
+        Err(Miss::Incomplete) => Ok(StaticSymbol::from(LazyId::get_inner_with(&INCOMPLETE, ruby)).as_value()),
         Err(Miss::Foreign) => Ok(ruby.qnil().as_value()),
     }
 }

@@ -7,6 +7,9 @@ use crate::host::Authority;
 /// Bytes of the longest request, as Git has it; a longer one is foreign.
 pub const LONGEST_REQUEST: usize = 65_520;
 
+/// The shortest: its size, the shortest command, a blank, and a path of one byte.
+const SHORTEST_REQUEST: usize = 4 + "git-upload-pack".len() + 2;
+
 const COMMANDS: [&str; 3] = ["git-upload-pack", "git-receive-pack", "git-upload-archive"];
 
 /// What a client asks for.
@@ -49,7 +52,7 @@ fn size(cursor: &mut Cursor<'_>) -> Result<usize, Miss> {
         let digit = char::from(cursor.u8()?).to_digit(16).ok_or(Miss::Foreign)?;
         size = size << 4 | digit as usize;
     }
-    if size <= LONGEST_REQUEST { Ok(size) } else { Err(Miss::Foreign) }
+    if (SHORTEST_REQUEST..=LONGEST_REQUEST).contains(&size) { Ok(size) } else { Err(Miss::Foreign) }
 }
 
 fn command(cursor: &mut Cursor<'_>) -> Result<&'static str, Miss> {

@@ -102,6 +102,8 @@ fn other_protocols_are_foreign_at_the_first_byte_that_tells() {
     begins_with_one_of(b"0123456789abcdefABCDEF", answer);
     foreign_at(b"003x", 4, answer);
     foreign_at(b"fff1", 4, answer);
+    foreign_at(b"0000", 4, answer);
+    foreign_at(b"0014", 4, answer);
     foreign_at(b"003egit-x", 9, answer);
     foreign_at(b"003egit-upload-x", 16, answer);
     foreign_at(b"003egit-upload-packs", 20, answer);
