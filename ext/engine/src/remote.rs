@@ -87,7 +87,7 @@ impl FromStr for Remote {
         if let Some(path) = unix_path(text) {
             return match path.len() {
                 1 => Err(InvalidRemote::NoHost),
-                _ if path.contains(|c: char| c.is_ascii_control()) => Err(InvalidRemote::BadHost),
+                _ if path.contains(ends_a_line) => Err(InvalidRemote::BadHost),
                 length if length > MAX_UNIX => Err(InvalidRemote::LongPath),
                 _ => Ok(Self { written: text.into(), port: 0 }),
             };
@@ -108,12 +108,17 @@ impl FromStr for Remote {
         if remote.host().is_empty() {
             return Err(InvalidRemote::NoHost);
         }
-        let is_odd = |c: char| c.is_ascii_control() || c.is_whitespace();
-        if remote.host().contains(is_odd) || text.contains(|c: char| c.is_ascii_control()) {
+        let is_odd = |c: char| ends_a_line(c) || c.is_whitespace();
+        if remote.host().contains(is_odd) || text.contains(ends_a_line) {
             return Err(InvalidRemote::BadHost);
         }
         Ok(remote)
     }
+}
+
+/// What would break a log line, or worse, a terminal.
+fn ends_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 impl fmt::Display for Remote {
@@ -153,6 +158,8 @@ mod tests {
         assert_eq!(parse("[]:80"), Err(InvalidRemote::NoHost));
         assert_eq!(parse("a b:80"), Err(InvalidRemote::BadHost));
         assert_eq!(parse("a\0b:80"), Err(InvalidRemote::BadHost));
+        assert_eq!(parse("a\u{85}b:80"), Err(InvalidRemote::BadHost));
+        assert_eq!(parse("name:\u{2028}80"), Err(InvalidRemote::BadHost));
         for port in ["0", "65536", "http", "+80", "-1", "8 0", "99999999999999999999"] {
             assert_eq!(parse(&format!("name:{port}")), Err(InvalidRemote::BadPort), "{port}");
         }

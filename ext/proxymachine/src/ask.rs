@@ -183,6 +183,7 @@ fn method_of(block: Block) -> &'static str {
 
 /// Control characters escaped: a log line stays one line, and harmless to a terminal.
 fn printable(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    if text.chars().any(char::is_control) { text.chars().map(escape).collect() } else { text.to_owned() }
+    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let escape = |c: char| if is_odd(c) { c.escape_default().to_string() } else { c.to_string() };
+    if text.chars().any(is_odd) { text.chars().map(escape).collect() } else { text.to_owned() }
 }
