@@ -37,15 +37,16 @@ pub(crate) enum Opened {
 /// for, and no timer to set. A backend that has accepted and reset has been connected, too: the relay
 /// finds its end.
 pub(crate) fn open(address: &SockAddr, from: From, first: &mut Bytes) -> io::Result<Opened> {
-    let server = begin(address, from)?;
+    // Nothing can fail any more after the write: what it took is not there for the next backend.
+    let server = Socket::new(begin(address, from)?)?;
     match write_now(&server, first) {
         Ok(count) if count > 0 => {
             first.advance(count);
-            Ok(Opened::Connected(Socket::new(server)?))
+            Ok(Opened::Connected(server))
         }
-        Err(error) if was_reset(&error) => Ok(Opened::Connected(Socket::new(server)?)),
+        Err(error) if was_reset(&error) => Ok(Opened::Connected(server)),
         Err(error) if !is_too_early(&error) => Err(error),
-        _ => Ok(Opened::Connecting(Socket::new(server)?)),
+        _ => Ok(Opened::Connecting(server)),
     }
 }
 
@@ -73,12 +74,12 @@ pub(crate) async fn race(
         match waiting.pop_front().map(|address| open(&address.into(), from, first)) {
             Some(Ok(Opened::Connected(server))) => return Ok(server),
             Some(Ok(Opened::Connecting(server))) => racing.push(Box::pin(connected(server))),
-            Some(Err(error)) => result = Err(error),
+            Some(Err(error)) => {
+                result = Err(error);
+                continue;
+            }
             None if racing.is_empty() => return result,
             None => {}
-        }
-        if racing.is_empty() {
-            continue;
         }
         let finish = poll_fn(|cx| poll_any(&mut racing, cx));
         let finished = match waiting.is_empty() {
@@ -179,5 +180,80 @@ mod tests {
     fn one_family_keeps_its_order() {
         let addresses: Vec<SocketAddr> = ["1.0.0.2:1", "1.0.0.1:1"].map(|a| a.parse().unwrap()).into();
         assert_eq!(interleaved(addresses.clone().into_iter()), addresses);
+    }
+
+    fn listen() -> (std::net::TcpListener, SocketAddr) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address that answers no connection attempt as long as the sockets live: its queue is full.
+    fn black_hole() -> (Vec<Unregistered>, SocketAddr) {
+        let listener = Unregistered::new(Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sockets = vec![listener];
+        loop {
+            let filler = Unregistered::new(Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            match filler.connect_timeout(&address, Duration::from_millis(200)) {
+                Ok(()) => sockets.push(filler),
+                Err(_) => return (sockets, address.as_socket().unwrap()),
+            }
+        }
+    }
+
+    fn refusing() -> SocketAddr {
+        listen().1
+    }
+
+    /// To many at once there is no connection: connect(2) itself fails.
+    fn impossible() -> SocketAddr {
+        "224.0.0.1:80".parse().unwrap()
+    }
+
+    const FROM: From = From { local: None, keepalive: Keepalive { after: None, user_timeout: None } };
+
+    /// Races with the clock of the head starts standing still unless nothing else can happen.
+    fn raced(addresses: &[SocketAddr], first: &mut Bytes) -> (io::Result<Option<SocketAddr>>, Duration) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let start = tokio::time::Instant::now();
+            let server = race(addresses.iter().copied(), FROM, first).await;
+            let peer = server.map(|server| socket2::SockRef::from(&server).peer_addr().unwrap().as_socket());
+            (peer, start.elapsed())
+        })
+    }
+
+    #[test]
+    fn one_that_is_silent_loses_its_head_start_and_no_more() {
+        let (_sockets, silent) = black_hole();
+        let (listener, good) = listen();
+        let mut first = Bytes::from("hello");
+        let (winner, took) = raced(&[silent, impossible(), good], &mut first);
+        assert_eq!(winner.unwrap(), Some(good));
+        // What fails at once gives the one before it no second head start.
+        assert!(took >= HEAD_START && took < 2 * HEAD_START, "{took:?}");
+        let mut received = Vec::new();
+        io::Read::read_to_end(&mut listener.accept().unwrap().0, &mut received).unwrap();
+        received.extend(first);
+        assert_eq!(received, b"hello", "what was not sent is left");
+    }
+
+    #[test]
+    fn when_all_refuse_there_is_nothing_to_wait_for_and_nothing_is_lost() {
+        let mut first = Bytes::from("hello");
+        let (error, _) = raced(&[refusing(), refusing()], &mut first);
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let (error, took) = raced(&[impossible(), impossible()], &mut first);
+        assert!(error.is_err() && took.is_zero(), "{took:?}");
+        assert_eq!(first, "hello");
+    }
+
+    #[test]
+    fn without_addresses_there_is_no_race() {
+        let (error, _) = raced(&[], &mut Bytes::new());
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

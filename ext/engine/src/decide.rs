@@ -24,6 +24,8 @@ struct Undecided<'a, R: Router, O: Observer> {
     socket: &'a Socket,
     client: &'a mut Client,
     received: Bytes,
+    /// No PROXY header is to come (any more), so what was received is the client's.
+    is_introduced: bool,
 }
 
 /// Reads and asks until the router has decided. Returns that, and what was received until then.
@@ -35,7 +37,8 @@ pub(crate) async fn decide<R: Router, O: Observer>(
     socket: &Socket,
     client: &mut Client,
 ) -> Result<(Verdict, Bytes), End> {
-    let mut undecided = Undecided { context, socket, client, received: Bytes::new() };
+    let is_introduced = !client.endpoint.expects_header();
+    let mut undecided = Undecided { context, socket, client, received: Bytes::new(), is_introduced };
     let verdict = match context.config.decision_timeout {
         None => undecided.decide().await?,
         Some(limit) => match Box::pin(timeout(limit, undecided.decide())).await {
@@ -48,8 +51,9 @@ pub(crate) async fn decide<R: Router, O: Observer>(
 
 impl<R: Router, O: Observer> Undecided<'_, R, O> {
     async fn decide(&mut self) -> Result<Verdict, End> {
-        if self.client.endpoint.expects_header() {
+        if !self.is_introduced {
             Box::pin(self.receive_header()).await?;
+            self.is_introduced = true;
         }
         if self.context.router.wants_local() {
             self.client.known.get_or_insert_default().local = self.socket.local_addr();
@@ -61,13 +65,27 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
             }
         }
         if self.received.is_empty() {
-            tokio::select! {
-                biased;
-                read = preread(self.socket, &mut self.received, self.context.config.max_preread) => read?,
-                _ = self.context.shutdown.begun() => return Err(End::Undecided),
-            }
+            self.hear().await?;
         }
         self.ask().await
+    }
+
+    /// Waits for what the client sends next, unless a drain has no more time for it.
+    async fn hear(&mut self) -> Result<(), End> {
+        let context = self.context;
+        let is_silent = self.received.is_empty();
+        let leave = async {
+            if is_silent {
+                context.shutdown.begun().await;
+            } else {
+                drained(context).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            read = preread(self.socket, &mut self.received, context.config.max_preread) => read,
+            () = leave => Err(End::Undecided),
+        }
     }
 
     /// Asks about what has come, and about what comes.
@@ -91,8 +109,11 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         }
     }
 
-    /// The time is over: the router may have a last word.
+    /// The time is over: the router may have a last word, unless it is not even known who the client is.
     async fn overdue(&mut self, limit: Duration) -> Result<Verdict, End> {
+        if !self.is_introduced {
+            return Err(End::DecisionTimeout { limit });
+        }
         loop {
             let Some(question) = self.context.router.timed_out(self.client, self.received.clone()) else {
                 return Err(End::DecisionTimeout { limit });
@@ -102,7 +123,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
                 verdict => return Ok(verdict),
             }
             let again = async {
-                preread(self.socket, &mut self.received, self.context.config.max_preread).await?;
+                self.hear().await?;
                 self.ask().await
             };
             if let Ok(decided) = timeout(limit, again).await {

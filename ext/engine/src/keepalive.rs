@@ -10,8 +10,8 @@ use crate::Config;
 /// unanswered what it was sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keepalive {
-    after: Option<Duration>,
-    user_timeout: Option<Duration>,
+    pub(crate) after: Option<Duration>,
+    pub(crate) user_timeout: Option<Duration>,
 }
 
 impl Keepalive {
@@ -28,6 +28,26 @@ impl Keepalive {
         #[cfg(target_os = "linux")]
         if self.user_timeout.is_some() {
             let _ = socket.set_tcp_user_timeout(self.user_timeout);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_has_what_the_config_says_and_nothing_that_it_does_not_say() {
+        let seconds = Duration::from_secs;
+        for (after, user_timeout) in [(Some(seconds(7)), Some(seconds(9))), (None, None)] {
+            let socket = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            Keepalive::of(&Config { keepalive: after, user_timeout, ..Config::default() }).apply(&socket);
+            assert_eq!(socket.keepalive().unwrap(), after.is_some());
+            if let Some(after) = after {
+                assert_eq!(socket.tcp_keepalive_time().unwrap(), after);
+            }
+            #[cfg(target_os = "linux")]
+            assert_eq!(socket.tcp_user_timeout().unwrap(), user_timeout);
         }
     }
 }

@@ -60,7 +60,6 @@ mod session;
 pub mod shutdown;
 pub mod socket;
 #[cfg(target_os = "linux")]
-#[cfg(target_os = "linux")]
 mod splice;
 pub mod stats;
 pub mod stream;
