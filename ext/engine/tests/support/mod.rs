@@ -65,10 +65,21 @@ impl Proxy {
         events: Recorder,
         shutdown: Arc<Shutdown>,
     ) -> Self {
-        let listeners: Vec<_> = (0..listeners)
+        let listeners = (0..listeners)
             .flat_map(|_| Listener::bind("127.0.0.1:0", &Default::default()).unwrap())
             .collect();
-        let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        Self::listening(listeners, config, router, events, shutdown)
+    }
+
+    /// On listeners of the test's own; those of Unix sockets have no address.
+    pub fn listening(
+        listeners: Vec<Listener>,
+        config: Config,
+        router: impl Router,
+        events: Recorder,
+        shutdown: Arc<Shutdown>,
+    ) -> Self {
+        let addresses = listeners.iter().filter_map(Listener::local_addr).collect();
         let threads = config.threads;
         let engine = server::start(listeners, config, router, events.clone(), Arc::clone(&shutdown)).unwrap();
         let stats = Arc::clone(engine.stats());

@@ -1,0 +1,280 @@
+//! Unix sockets on either side, by path and by abstract name.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proxymachine_engine::proxy_protocol::{Version, header};
+use proxymachine_engine::{Config, Failure, Listener, Outcome, Remote, Router, Verdict};
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::support::*;
+
+/// A name that nothing else uses, and its file, which is gone with it.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("proxymachine-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// As a path or as an abstract name.
+    fn written(&self, is_abstract: bool) -> String {
+        let path = self.0.display();
+        if is_abstract { format!("unix:@{path}") } else { format!("unix:{path}") }
+    }
+
+    fn address(&self, is_abstract: bool) -> SockAddr {
+        let path = self.0.display();
+        SockAddr::unix(if is_abstract { format!("\0{path}") } else { path.to_string() }).unwrap()
+    }
+
+    fn remote(&self) -> Remote {
+        self.written(false).parse().unwrap()
+    }
+
+    fn listen(&self, is_abstract: bool) -> UnixListener {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&self.address(is_abstract)).unwrap();
+        socket.listen(16).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        UnixListener::from_std(OwnedFd::from(socket).into()).unwrap()
+    }
+
+    async fn connect(&self, is_abstract: bool) -> UnixStream {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.connect(&self.address(is_abstract)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        UnixStream::from_std(OwnedFd::from(socket).into()).unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A proxy that listens there.
+fn listening(place: &Place, is_abstract: bool, router: impl Router) -> Proxy {
+    let listeners = Listener::bind(&place.written(is_abstract), &Default::default()).unwrap();
+    Proxy::listening(listeners, config(), router, Recorder::default(), Arc::default())
+}
+
+async fn accept(listener: &UnixListener) -> UnixStream {
+    within("a connection to the backend", listener.accept()).await.unwrap().0
+}
+
+/// Both sides are Unix sockets: the client, the backend, and the proxy between them.
+async fn pair() -> (UnixStream, UnixStream, Proxy) {
+    let (front, back) = (Place::new(), Place::new());
+    let listener = back.listen(false);
+    let proxy = listening(&front, false, always(&back.remote()));
+    let mut client = front.connect(false).await;
+    write(&mut client, "x").await;
+    let mut server = accept(&listener).await;
+    assert_eq!(read(&mut server, 1).await, b"x");
+    (client, server, proxy)
+}
+
+#[tokio::test]
+async fn a_client_and_a_backend_meet_by_path_and_by_name() {
+    for is_abstract in [false, true] {
+        let (front, back) = (Place::new(), Place::new());
+        let listener = back.listen(is_abstract);
+        let (router, mut questions) = asking();
+        let proxy = listening(&front, is_abstract, router);
+        let mut client = front.connect(is_abstract).await;
+        write(&mut client, "hello").await;
+        let question = questions.next().await;
+        assert_eq!(
+            (question.client.clone(), &question.data[..]),
+            (front.written(is_abstract), &b"hello"[..])
+        );
+        question.answer(Verdict::connect(back.written(is_abstract).parse().unwrap()));
+        let mut server = accept(&listener).await;
+        assert_eq!(read(&mut server, 5).await, b"hello");
+        write(&mut server, "reply").await;
+        drop(server);
+        assert_eq!(read_to_end(&mut client).await, b"reply");
+        drop(client);
+        proxy.events.ended_as("Relayed").await;
+        proxy.finish().await;
+        assert!(!fs::exists(&front.0).unwrap(), "the engine's socket file is gone with it");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_one_kind_meets_a_backend_of_the_other() {
+    let place = Place::new();
+    let listener = place.listen(false);
+    let proxy = Proxy::start(always(&place.remote()));
+    let mut client = proxy.client_with("to unix").await;
+    let mut server = accept(&listener).await;
+    assert_eq!(read(&mut server, 7).await, b"to unix");
+    drop(server);
+    is_over(&mut client).await;
+    proxy.finish().await;
+
+    let (place, backend) = (Place::new(), Backend::start());
+    let proxy = listening(&place, false, always(&backend.remote));
+    let mut client = place.connect(false).await;
+    write(&mut client, "to tcp").await;
+    let mut server = backend.accept().await;
+    assert_eq!(read(&mut server, 6).await, b"to tcp");
+    answer(server, "reply").await;
+    assert_eq!(read_to_end(&mut client).await, b"reply");
+    drop(client);
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn megabytes_both_ways_at_once_arrive_whole() {
+    const SIZE: usize = 20_000_000;
+    let (client, server, proxy) = pair().await;
+    let (mut client_reads, mut client_writes) = client.into_split();
+    let (mut server_reads, mut server_writes) = server.into_split();
+    let up = async {
+        send_pattern(&mut client_writes, SIZE).await;
+        client_writes.shutdown().await.unwrap();
+    };
+    // The server's end would end it all, so it waits for the client's.
+    let server = async {
+        let ((), received) = tokio::join!(send_pattern(&mut server_writes, SIZE), collect(&mut server_reads));
+        server_writes.shutdown().await.unwrap();
+        received
+    };
+    let ((), at_server, at_client) = tokio::join!(up, server, collect(&mut client_reads));
+    assert_eq!((at_server, at_client), (SIZE, SIZE));
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_ended_its_side_is_answered() {
+    let (mut client, mut server, proxy) = pair().await;
+    client.shutdown().await.unwrap();
+    assert_eq!(read_to_end(&mut server).await, b"");
+    write(&mut server, "late reply").await;
+    drop(server);
+    assert_eq!(read_to_end(&mut client).await, b"late reply");
+    proxy.events.ended_as("Relayed").await;
+    proxy.finish().await;
+}
+
+/// A Unix socket that is closed with something unread in it resets its peer.
+#[tokio::test]
+async fn a_side_that_breaks_off_ends_the_other() {
+    let (mut client, mut server, proxy) = pair().await;
+    write(&mut server, "answer").await;
+    assert_eq!(read(&mut client, 6).await, b"answer");
+    write(&mut server, "unread").await;
+    client.readable().await.unwrap();
+    drop(client);
+    is_over(&mut server).await;
+    proxy.events.ended_as("Relayed").await;
+    proxy.finish().await;
+
+    let (mut client, server, proxy) = pair().await;
+    write(&mut client, "unread").await;
+    within("bytes to arrive", server.readable()).await.unwrap();
+    drop(server);
+    is_over(&mut client).await;
+    proxy.events.ended_as("ClosedPrematurely").await;
+    proxy.finish().await;
+}
+
+/// Is dialed in vain, and told of.
+async fn fails(remote: &Remote) {
+    let (router, mut questions) = asking();
+    let proxy = Proxy::start(router);
+    let mut client = proxy.client_with("x").await;
+    questions.next().await.answer(Verdict::connect(remote.clone()));
+    let question = questions.next().await;
+    assert_eq!(question.kind, Kind::Failed(Failure::Connect, remote.to_string()));
+    question.answer(Verdict::Close(None));
+    is_over(&mut client).await;
+    let dialed = proxy.events.all().iter().filter(|event| matches!(event, Event::Dialing(_))).count();
+    assert_eq!(dialed, 3, "it is tried again twice");
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a_missing_file_and_one_that_nobody_listens_on_are_failures() {
+    let place = Place::new();
+    fails(&place.remote()).await;
+    drop(place.listen(false)); // Leaves its file behind.
+    assert!(fs::exists(&place.0).unwrap());
+    fails(&place.remote()).await;
+}
+
+#[tokio::test]
+async fn a_backend_whose_queue_is_full_is_a_failure_at_once() {
+    let place = Place::new();
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&place.address(false)).unwrap();
+    listener.listen(0).unwrap();
+    let mut queued = Vec::new();
+    for _ in 0..100 {
+        let filler = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        filler.set_nonblocking(true).unwrap();
+        match filler.connect(&place.address(false)) {
+            Ok(()) => queued.push(filler),
+            Err(_) => break,
+        }
+    }
+    assert!(queued.len() < 100, "the queue is full");
+    fails(&place.remote()).await;
+}
+
+#[tokio::test]
+async fn a_file_that_appears_between_two_attempts_is_connected() {
+    let place = Place::new();
+    let proxy = Proxy::with(Config { connect_retries: u32::MAX, ..config() }, always(&place.remote()));
+    let mut client = proxy.client_with("x").await;
+    proxy.events.retrying(2).await;
+    let listener = place.listen(false);
+    let mut server = accept(&listener).await;
+    assert_eq!(read(&mut server, 1).await, b"x");
+    drop(server);
+    is_over(&mut client).await;
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_an_engine_on_a_unix_socket_and_takes_its_file_away() {
+    let place = Place::new();
+    let mut proxy = listening(&place, false, deciding(|_| Verdict::Wait(None)));
+    let mut client = place.connect(false).await;
+    proxy.events.accepted(1).await;
+    proxy.shutdown.drain(None);
+    is_over(&mut client).await;
+    assert_eq!(proxy.join().await, Outcome::Drained);
+    proxy.check_accounts();
+    assert!(!fs::exists(&place.0).unwrap());
+}
+
+#[tokio::test]
+async fn a_backend_on_a_unix_socket_hears_who_the_client_is() {
+    let place = Place::new();
+    let listener = place.listen(false);
+    for version in [Version::One, Version::Two] {
+        let (router, mut questions) = asking();
+        let proxy = Proxy::start(router);
+        let mut client = proxy.client_with("hello").await;
+        questions.next().await.answer(route(&place.remote(), |r| r.proxy_protocol = Some(version)));
+        let mut expected = header(version, client.local_addr().ok(), Some(proxy.addresses[0])).to_vec();
+        expected.extend(b"hello");
+        let mut server = accept(&listener).await;
+        assert_eq!(read(&mut server, expected.len()).await, expected);
+        write(&mut server, "reply").await;
+        drop(server);
+        assert_eq!(read_to_end(&mut client).await, b"reply");
+        proxy.finish().await;
+    }
+}
