@@ -108,6 +108,8 @@ module Prerequisites
     [:test, "git", { debian: "git", fedora: "git-daemon", arch: "git", homebrew: "git" },
      -> { runs?("git", "--version") }],
     [:test, "ps", { debian: "procps", fedora: "procps-ng", arch: "procps-ng" }, -> { runs?("ps") }],
+    [:test, "openssl", { debian: "openssl", fedora: "openssl", arch: "openssl", homebrew: "openssl" },
+     -> { runs?("openssl", "version") }],
     [:test, "strace", { debian: "strace", fedora: "strace", arch: "strace" }, -> { runs?("strace", "-V") }],
     [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],
     [:test, "rubocop", { debian: "rubocop", gem: "rubocop" }, -> { gem?("rubocop") }],

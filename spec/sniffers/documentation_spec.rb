@@ -1,0 +1,180 @@
+# frozen_string_literal: true
+
+# The configs in docs/sniffers.md, as they stand there but for the addresses, with real clients.
+RSpec.describe "docs/sniffers.md" do
+  documentation = File.read(File.join(ProxyProcess::ROOT, "docs", "sniffers.md"))
+
+  # The configs below a heading.
+  configs = lambda do |heading|
+    section = documentation.split(/^(?=#+ )/).find { |text| text.start_with?(/#+ #{heading}$/) }
+    section.scan(/^```ruby\n(.*?)^```$/m).flatten
+  end
+
+  # The proxy with one of them, its addresses replaced.
+  define_method(:documented) do |heading, number = 0, addresses = {}|
+    config = configs.call(heading).fetch(number)
+    addresses.each { |address, server| config.gsub!(address, server.address) or raise "no #{address} there" }
+    ProxyProcess.start(config)
+  end
+
+  {
+    "TLS.client_hello" => ["tls/curl"], "HTTP.request" => ["http/curl"], "Postgres.startup" => ["postgres/psql"],
+    "SOCKS.request" => ["socks/curl_socks4", "socks/curl_socks5"], "SSH.banner" => ["ssh/openssh"],
+    "Git.request" => ["git/fetch"]
+  }.each do |sniffer, captures|
+    it "lists what a value of #{sniffer} tells" do
+      row = documentation[/^\| `ProxyMachine::#{sniffer}` \| (.*) \|$/, 1]
+      names = row.scan(/`(\w+\??)(?:\(\w+\))?`/).flatten.map(&:to_sym).grep_v(/^(Greeting|Request)$/)
+      container, method = sniffer.split(".")
+      values = captures.flat_map { |name| [Capture.read(name), Capture.read(name)[0, 4]] }.filter_map do |data|
+        value = ProxyMachine.const_get(container).public_send(method, data)
+        value if value.is_a?(Struct)
+      end
+      expect(names.reject { |name| values.any? { |value| value.respond_to?(name) } }).to be_empty
+      expect(values.flat_map(&:members).uniq - names).to be_empty
+    end
+  end
+
+  describe "the first config" do
+    running(:blue) { TlsServer.new("blue.example") }
+    running(:green) { TlsServer.new("green.example") }
+    running(:other) { TlsServer.new("other.example") }
+    running(:proxy) do
+      documented("Sniffers", 0, "10.0.0.1:443" => blue, "10.0.0.2:443" => green, "10.0.0.9:443" => other)
+    end
+
+    it "takes a real TLS client to the server of the name that it asks for" do
+      %w[blue.example green.example].each do |name|
+        expect(TlsServer.name_shown_to_client(proxy.port, "-servername", name)).to eq name
+        expect(TlsServer.name_shown_to_client(proxy.port, "-tls1_2", "-servername", name)).to eq name
+      end
+    end
+
+    it "takes those that ask for another name, or for none, to the server for the rest" do
+      expect(TlsServer.name_shown_to_client(proxy.port, "-servername", "red.example")).to eq "other.example"
+      expect(TlsServer.name_shown_to_client(proxy.port, "-noservername")).to eq "other.example"
+    end
+
+    it "closes at once what is no TLS" do
+      expect(connect.write("G")).to be_ended
+    end
+  end
+
+  describe "one port for several protocols" do
+    running(:ssh) { Backends.once("ssh") }
+    running(:tls) { Backends.once("tls") }
+    running(:http) { Backends.once("http") }
+    running(:proxy) do
+      documented("Sniffers", 1, "10.0.0.1:22" => ssh, "10.0.0.2:443" => tls, "10.0.0.3:80" => http)
+    end
+
+    it "tells them apart" do
+      { "ssh/openssh" => "ssh", "tls/curl" => "tls", "http/curl" => "http" }.each do |name, server|
+        data = Capture.read(name)
+        expect(ask(data)).to eq "#{server}:".b + data
+        client = connect.write(data[0])
+        proxy.await(answer_line(client, :noop))
+        expect(client.write(data[1..]).read_all).to eq "#{server}:".b + data
+      end
+      expect(connect.write("\0")).to be_ended
+    end
+  end
+
+  describe "the config for HTTP" do
+    running(:blue) { Backends.http("blue") }
+    running(:green) { Backends.http("green") }
+    running(:api) { Backends.once("api") }
+    running(:other) { Backends.http("other") }
+    running(:proxy) do
+      documented("HTTP", 0, "10.0.0.1:80" => blue, "10.0.0.2:80" => green, "10.0.0.3:80" => api, "10.0.0.9:80" => other)
+    end
+
+    it "takes a real curl to the server of its host" do
+      { "blue.example" => "blue", "GREEN.example:8080" => "green", "red.example" => "other" }.each do |host, server|
+        expect(Curl.get("--header", "Host: #{host}", "http://127.0.0.1:#{proxy.port}/page"))
+          .to eq "#{server}: GET /page HTTP/1.1, 0 bytes"
+      end
+    end
+
+    it "takes HTTP/2, and the path of the API, to the server for these" do
+      http2 = Capture.read("http/curl_http2")
+      expect(ask(http2)).to eq "api:".b + http2
+      expect(ask("GET /api/cats HTTP/1.1\r\nHost: blue.example\r\n\r\n")).to start_with "api:GET /api/cats"
+    end
+
+    it "refuses what is no HTTP" do
+      expect(ask("\0")).to start_with "HTTP/1.1 400 "
+    end
+  end
+
+  describe "the config for PostgreSQL" do
+    running(:shop) { Backends.once("shop") }
+    running(:reports) { Backends.once("reports") }
+    running(:other) { Backends.once("other") }
+    running(:proxy) do
+      documented("PostgreSQL", 0, "10.0.0.1:5432" => shop, "10.0.0.2:5432" => reports, "10.0.0.9:5432" => other)
+    end
+
+    it "takes a client to the server of its database" do
+      data = Capture.read("postgres/psql")
+      expect(ask(data)).to eq "shop:".b + data
+    end
+
+    it "refuses encryption, and leaves the question out" do
+      question, message = Capture.read("postgres/psql_ssl_refused").unpack("a8a*")
+      client = connect.write(question)
+      expect(client.read(1)).to eq "N"
+      expect(client.write(message).read_all).to eq "other:".b + message
+    end
+
+    it "closes for a request to cancel" do
+      expect(ask([16, 80_877_102, 1, 2].pack("N4"))).to eq ""
+    end
+  end
+
+  describe "the config for SOCKS" do
+    running(:http) { Backends.http("http") }
+    running(:proxy) { documented("SOCKS") }
+
+    %w[socks4 socks4a socks5 socks5h].each do |scheme|
+      it "takes a real curl by #{scheme} wherever it asks" do
+        expect(Curl.get("--proxy", "#{scheme}://127.0.0.1:#{proxy.port}", "http://127.0.0.1:#{http.port}/page"))
+          .to eq "http: GET /page HTTP/1.1, 0 bytes"
+      end
+    end
+
+    it "refuses what it does not do" do
+      expect(ask("\x04\x02\0\x50\x7F\0\0\x01\0".b)).to eq "\0\x5B\0\0\0\0\0\0".b
+      expect(ask("\x04\x01\0\x19\x7F\0\0\x01\0".b)).to eq "\0\x5B\0\0\0\0\0\0".b
+      expect(ask("\x05\x01\x02".b)).to eq "\x05\xFF".b
+    end
+  end
+
+  describe "the config for SSH" do
+    running(:openssh) { Backends.once("openssh") }
+    running(:other) { Backends.once("other") }
+    running(:proxy) { documented("SSH", 0, "10.0.0.1:22" => openssh, "10.0.0.9:22" => other) }
+
+    it "goes by the client's program" do
+      expect(ask(Capture.read("ssh/openssh"))).to start_with "openssh:SSH-2.0-"
+      expect(ask("SSH-2.0-Go\r\n")).to eq "other:SSH-2.0-Go\r\n"
+    end
+  end
+
+  describe "the config for Git" do
+    running(:daemon) do
+      @base = Dir.mktmpdir("proxymachine-git")
+      FileUtils.mkdir_p(File.join(@base, "alice"))
+      Git.repository(File.join(@base, "alice", "project.git"), "README" => "of alice\n")
+      GitDaemon.start(@base)
+    end
+    running(:bob) { Backends.closing }
+    running(:proxy) { documented("Git", 0, "10.0.0.1:9418" => daemon, "10.0.0.2:9418" => bob) }
+    after(:context) { FileUtils.rm_rf(@base) }
+
+    it "takes a real git to the server of the user in its path" do
+      expect(Git.run("ls-remote", "git://127.0.0.1:#{proxy.port}/alice/project.git")).to include "refs/heads/main"
+      expect { Git.run("ls-remote", "git://127.0.0.1:#{proxy.port}/eve/project.git") }.to raise_error(Git::Failure)
+    end
+  end
+end
