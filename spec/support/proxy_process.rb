@@ -17,7 +17,14 @@ class ProxyProcess < Child
 
     # A Ruby in which `require "proxymachine"` finds what is tested.
     def ruby
-      ENV["PROXYMACHINE_BIN"] ? [RbConfig.ruby] : [RbConfig.ruby, "-I", File.join(ROOT, "lib")]
+      return [RbConfig.ruby] if ENV["PROXYMACHINE_BIN"]
+
+      [RbConfig.ruby, "-I", File.join(ROOT, "lib"), *stress]
+    end
+
+    # See `rake stress`.
+    def stress
+      ENV["PROXYMACHINE_STRESS"] ? ["-r", File.join(ROOT, "spec", "stress", "gc_stress.rb")] : []
     end
 
     # Starts it, and returns once it listens. LOG_FILE in a config becomes the name of a file beside that config.

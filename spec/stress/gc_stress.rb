@@ -1,0 +1,14 @@
+# frozen_string_literal: true
+
+# Required by each server of the specs when PROXYMACHINE_STRESS is set (see `rake stress`): from `run` on, Ruby collects
+# garbage at every opportunity, so that any object which the extension forgets to mark is gone when it is next used.
+require "proxymachine"
+
+ProxyMachine.singleton_class.prepend(Module.new do
+  def run(*)
+    GC.stress = true
+    super
+  ensure
+    GC.stress = false
+  end
+end)
