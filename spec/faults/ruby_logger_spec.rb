@@ -61,6 +61,15 @@ RSpec.describe "A LOGGER" do
     end
   end
 
+  # So slow that the server, in the end, asks more than once to be let go.
+  it "that takes its time over the last lines costs that time only" do
+    body = "sleep 0.6 if text.include?('Waiting'); puts text"
+    proxy = with_logger("LOGGER = #{levels.call(body)}")
+    expect_service(proxy)
+    expect_end(proxy)
+    expect(proxy.stdout).to end_with "Waiting for 0 connections to finish.\n"
+  end
+
   # It is not told to end by a signal: a trap that runs at the end of the stack fails there, in any Ruby program.
   it "that recurses for ever costs its lines only" do
     expect_service(with_logger("LOGGER = #{levels.call("public_send(level, text)")}"))
