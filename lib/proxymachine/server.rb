@@ -76,7 +76,8 @@ class ProxyMachine
         @lock.synchronize do
           return unless @runner
 
-          @runner.raise(Handler::Halt) unless @runner.pending_interrupt?(Handler::Halt)
+          # Without an argument: Ruby 3.1 crashes if it is asked for a class while an exception is pending.
+          @runner.raise(Handler::Halt) unless @runner.pending_interrupt?
         end
       end
       @engine.flush(@handler)
