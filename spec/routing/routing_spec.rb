@@ -15,7 +15,8 @@ RSpec.describe "A config" do
   end
 
   it "may say how often and how soon it is tried again" do
-    proxy = ProxyProcess.start("proxy { { :remote => #{address_of_refused.inspect}, :retries => 2, :retry_delay => 0.01 } }")
+    answer = "{ :remote => #{address_of_refused.inspect}, :retries => 2, :retry_delay => 0.01 }"
+    proxy = ProxyProcess.start("proxy { #{answer} }")
     expect(ask("x", proxy)).to eq ""
     expect(proxy.settle.lines.grep(/Retrying/).size).to eq 2
     expect(proxy.errors.first).to end_with "failed after 3 attempts."
@@ -34,7 +35,8 @@ RSpec.describe "A config" do
   end
 
   it "may be told who the client is by those it trusts, and by nobody else" do
-    config = "listen '127.0.0.1:0', :name => :%s, :proxy_protocol => ['%s']\nproxy { |data, client| { :close => \"\#{client} \#{data}\" } }"
+    config = "listen '127.0.0.1:0', :name => :%s, :proxy_protocol => ['%s']\n" \
+             "proxy { |data, client| { :close => \"\#{client} \#{data}\" } }"
     header = "PROXY TCP4 192.0.2.1 192.0.2.2 1111 80\r\n"
     trusting = ProxyProcess.start(format(config, "front", "127.0.0.0/8"), args: [])
     expect(ask("#{header}hello", trusting)).to eq "192.0.2.1:1111 hello"
@@ -69,7 +71,8 @@ RSpec.describe "A config" do
   end
 
   it "may name another remote, or last words, when one fails" do
-    failing = "proxy { { :remote => #{address_of_refused.inspect}, :retries => 0 } }\nproxy_connect_error { |remote| %s }"
+    failing = "proxy { { :remote => #{address_of_refused.inspect}, :retries => 0 } }\n" \
+              "proxy_connect_error { |remote| %s }"
     other = format(failing, "{ :remote => #{once.address.inspect} }")
     expect(ask("hello", ProxyProcess.start(other))).to eq "once:hello"
     expect(ask("hello", ProxyProcess.start(format(failing, "{ :close => '503' }")))).to eq "503"
