@@ -23,7 +23,7 @@ class ProxyMachine
 
       @all << {
         address: address.to_s, name: options[:name]&.to_s, balancers: networks(options[:proxy_protocol]),
-        mode: options[:mode], user: id(options[:user], Etc.method(:getpwnam), :uid),
+        mode: mode(options[:mode]), user: id(options[:user], Etc.method(:getpwnam), :uid),
         group: id(options[:group], Etc.method(:getgrnam), :gid)
       }.compact
     end
@@ -43,9 +43,15 @@ class ProxyMachine
     def networks(value)
       return unless value
       raise ConfigError, "listen: :proxy_protocol takes the networks that are trusted, such as [\"10.0.0.0/8\"]" \
-        unless value == [*value] && value.all?(String)
+        unless value == [*value] && value.any? && value.all?(String)
 
       value
+    end
+
+    def mode(value)
+      return value if value.nil? || (value.is_a?(Integer) && value.between?(0, 0o777))
+
+      raise ConfigError, "listen: :mode takes a number such as 0660, not #{Text.inspect(value)}"
     end
 
     def id(name, find, field)

@@ -126,6 +126,8 @@ RSpec.describe "A config" do
     "listen '127.0.0.1:0', :naem => 1\nproxy { :close }" => /no such option: :naem/,
     "listen '127.0.0.1:0', :proxy_protocol => ['everyone']\nproxy { :close }" => /everyone/,
     "listen '127.0.0.1:0', :proxy_protocol => true\nproxy { :close }" => /takes the networks that are trusted/,
+    "listen '127.0.0.1:0', :proxy_protocol => []\nproxy { :close }" => /takes the networks that are trusted/,
+    "listen 'unix:/tmp/x', :mode => '0600'\nproxy { :close }" => /:mode takes a number such as 0660, not "0600"/,
     "listen 'unix:/tmp/x', :user => 'no-such-user'\nproxy { :close }" => /there is no user "no-such-user"/,
     "proxy(:nobody) { :close }\nproxy { :close }" => /proxy\(:nobody\): no listener has that name/
   }.each do |config, complaint|
