@@ -3,7 +3,7 @@
 class ProxyMachine
   # One run of the engine on the calling thread, from the bound socket to the last connection.
   class Server
-    # Seconds that a block may go on after all connections have ended.
+    # Seconds that a block may go on after all connections have ended, or the log may wait for it.
     GRACE = 0.2
     # How often it is then asked to stop before the process ends without it.
     REQUESTS = 5
@@ -67,9 +67,12 @@ class ProxyMachine
       nil
     end
 
-    # A block that sleeps or spins must not outlive the connections: once they have ended, the
-    # thread that runs is called home.
+    # A block that sleeps or spins must neither keep back the lines about the drain nor outlive the
+    # connections: once they have ended, the thread that runs is called home.
     def call_home
+      sleep GRACE
+      # Whoever kills this thread must not take lines with it.
+      Thread.handle_interrupt(Object => :never) { @engine.flush(@handler) }
       @engine.await_end
       REQUESTS.times do
         sleep GRACE
