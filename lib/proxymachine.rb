@@ -12,6 +12,7 @@ require_relative "proxymachine/descriptors"
 require_relative "proxymachine/listeners"
 require_relative "proxymachine/privileges"
 require_relative "proxymachine/blocks"
+require_relative "proxymachine/configuration"
 require_relative "proxymachine/client"
 require_relative "proxymachine/handler"
 require_relative "proxymachine/signals"
@@ -42,62 +43,64 @@ class ProxyMachine
   MAX_FAST_SHUTDOWN_SECONDS = 10
 
   class << self
-    # The config's blocks.
-    # @return [Blocks]
-    def blocks
-      @blocks ||= Blocks.new
+    # What counts.
+    # @return [Configuration]
+    def configuration
+      @configuration ||= Configuration.new
     end
 
-    # Limits and timeouts.
-    # @return [Settings]
-    def settings
-      @settings ||= Settings.new
+    # What the config's verbs change: what counts, but while it is reloaded another one, which may take its place.
+    # @return [Configuration]
+    def draft
+      @draft || configuration
     end
 
-    # Where to listen beside the host and port of #run.
-    # @return [Listeners]
-    def listeners
-      @listeners ||= Listeners.new
+    # Has the verbs change another configuration than the one that counts.
+    # @return [Configuration] that one
+    def drafting
+      @draft = configuration.blank
+      yield
+      @draft
+    ensure
+      @draft = nil
     end
 
-    # Whom to become after binding.
-    # @return [Privileges]
-    def privileges
-      @privileges ||= Privileges.new
-    end
+    # What an operator may want of the program that runs; nil unless the command line started it.
+    # @return [Operations, nil]
+    attr_accessor :operations
 
     # Sets what decides where connections go. Takes effect for the next decision.
     # @param callable [Proc, Method, #call] gets a String and perhaps a Client, answers as docs/routing.md lists
     # @param listener [Symbol, nil] only for the clients of the listener of that name
     def set_router(callable, listener = nil)
-      blocks.set_router(callable, listener)
+      draft.blocks.set_router(callable, listener)
     end
 
     # What was given to +proxy+ or #set_router; nil before that.
     # @return [#call, nil]
     def router
-      blocks.router&.given
+      configuration.blocks.router&.given
     end
 
     # Sets what is called with "host:port" when a backend could not be reached, or closed without a
     # byte.
     def set_connect_error_callback(&block)
-      blocks.set(:connect_error, block)
+      draft.blocks.set(:connect_error, block)
     end
 
     # @return [Proc, nil]
     def connect_error_callback
-      blocks[:connect_error]&.given
+      configuration.blocks[:connect_error]&.given
     end
 
     # Sets what is called with "host:port" when a backend did not send its first byte in time.
     def set_inactivity_error_callback(&block)
-      blocks.set(:inactivity_error, block)
+      draft.blocks.set(:inactivity_error, block)
     end
 
     # @return [Proc, nil]
     def inactivity_error_callback
-      blocks[:inactivity_error]&.given
+      configuration.blocks[:inactivity_error]&.given
     end
 
     # Serves until QUIT, TERM or INT. Installs these three traps.
@@ -109,14 +112,14 @@ class ProxyMachine
     # @raise [StartError] if an address cannot be listened on
     # @raise [SystemExit] with status 1 if connections had to be cut off
     def run(name, host, port)
-      raise ConfigError, "no routing: call proxy { |data| ... } first" unless blocks.routing?
+      raise ConfigError, "no routing: call proxy { |data| ... } first" unless configuration.blocks.routing?
 
       require_relative "proxymachine/extension"
       Descriptors.raise_limit
-      all = listeners.to_a(host && "#{host}:#{port_number(port)}")
-      blocks.check(all)
-      @server = Server.new(all, settings.to_h)
-      privileges.drop
+      first = host && "#{host}:#{port_number(port)}"
+      @server = Server.new(configuration, first, operations&.sockets || [])
+      operations&.opened(@server)
+      configuration.privileges.drop
       @name = name
       update_procline
       outcome = Signals.handled do
@@ -139,22 +142,36 @@ class ProxyMachine
     # Stops accepting and ends when the last connection has ended. May be called from a trap.
     # @param signal [String] named in the log
     def graceful_shutdown(signal)
-      @server&.drain(signal, nil)
+      drain(signal, nil)
     end
 
     # The same, but after MAX_FAST_SHUTDOWN_SECONDS what is left is cut off.
     def fast_shutdown(signal)
-      @server&.drain(signal, MAX_FAST_SHUTDOWN_SECONDS)
+      drain(signal, MAX_FAST_SHUTDOWN_SECONDS)
     end
 
     # Cuts off what is left, now. May be called from a trap.
     def immediate_shutdown(signal)
-      @server&.drain(signal, 0)
+      drain(signal, 0)
+    end
+
+    # Stops accepting; +limit+ seconds later, if that is not nil, what is left is cut off.
+    def drain(signal, limit)
+      operations&.stopping
+      @server&.drain(signal, limit)
     end
 
     # Writes the numbers of now into the process title.
     def update_procline
+      operations&.tell(stats)
       $0 = "proxymachine #{VERSION} - #{@name} #{@server&.addresses&.first} - #{stats} cur/max/tot conns"
+    end
+
+    # Has another configuration take the place of the one that counts.
+    # @param other [Configuration]
+    # @raise [ConfigError, StartError] if that is not possible; then nothing has changed
+    def replace(other)
+      @server.reload(other) { @configuration = other }
     end
 
     private

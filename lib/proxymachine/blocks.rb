@@ -12,6 +12,7 @@ class ProxyMachine
 
     def initialize
       @routers = {}
+      @former = {}
       @blocks = {}
     end
 
@@ -30,7 +31,16 @@ class ProxyMachine
 
     # @return [Block, nil] what decides about the clients of a listener
     def router(listener = nil)
-      @routers[listener] || @routers[nil]
+      @routers[listener] || @routers[nil] || @former[listener]
+    end
+
+    # Takes the place of other ones, which may have had blocks for listeners that are gone now: who came in there is
+    # not decided yet.
+    # @param others [Blocks]
+    def replace(others)
+      @former = others.named_routers.reject { |name, _| @routers.key?(name) }
+      tell(others.engine)
+      others.tell(nil)
     end
 
     # @return [Block, nil]
@@ -59,6 +69,14 @@ class ProxyMachine
     def tell(engine = @engine)
       @engine = engine
       engine&.want(!@blocks[:accept].nil?, !@blocks[:timeout].nil?, take_client?)
+    end
+
+    protected
+
+    attr_reader :engine
+
+    def named_routers
+      @former.merge(@routers).compact
     end
 
     private

@@ -9,13 +9,26 @@ class ProxyMachine
       full_path = File.expand_path(path)
       check_readable(path, full_path)
       Kernel.load(full_path)
-      raise ConfigError, "#{path} has no proxy block: add proxy { |data| ... }" unless ProxyMachine.blocks.routing?
+      return if ProxyMachine.draft.blocks.routing?
+
+      raise ConfigError, "#{path} has no proxy block: add proxy { |data| ... }"
     rescue SyntaxError => e
       raise ConfigError, e.message.lines.first.chomp
     rescue StandardError, ScriptError, NoMemoryError, SystemStackError => e
       raise if e.is_a?(Error)
 
       raise ConfigError, "#{location(e, full_path) || path}: #{e.message.lines.first&.chomp} (#{e.class})"
+    end
+
+    # Loads it once more, as a draft. Its constants are assigned once more, too, which is nothing to warn of.
+    # @return [Configuration]
+    # @raise [ConfigError] as for #load
+    def self.reload(path)
+      verbose = $VERBOSE
+      $VERBOSE = nil
+      ProxyMachine.drafting { load(path) }
+    ensure
+      $VERBOSE = verbose
     end
 
     def self.check_readable(path, full_path)

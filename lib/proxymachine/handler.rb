@@ -36,26 +36,27 @@ class ProxyMachine
     # Asks the config's block. The +listener+ has a name or is nil; +about+ is what Client.new takes, or
     # nil if no block wants to know.
     def route(data, listener, about)
-      router = ProxyMachine.blocks.router(listener)
+      router = ProxyMachine.configuration.blocks.router(listener)
       raise ConfigError, "no proxy block for the listener #{listener.inspect}" unless router
 
       router.call(data, about && Client.new(listener, about))
     end
 
     def accepted(_data, listener, about)
-      ProxyMachine.blocks[:accept]&.callable&.call(Client.new(listener, about)) || :noop
+      ProxyMachine.configuration.blocks[:accept]&.callable&.call(Client.new(listener, about)) || :noop
     end
 
     def timed_out(data, listener, about)
-      ProxyMachine.blocks[:timeout].call(data, about && Client.new(listener, about))
+      block = ProxyMachine.configuration.blocks[:timeout]
+      block ? block.call(data, about && Client.new(listener, about)) : :close # A reload took it away.
     end
 
     def connect_error(remote)
-      ProxyMachine.blocks[:connect_error]&.callable&.call(remote)
+      ProxyMachine.configuration.blocks[:connect_error]&.callable&.call(remote)
     end
 
     def inactivity_error(remote)
-      ProxyMachine.blocks[:inactivity_error]&.callable&.call(remote)
+      ProxyMachine.configuration.blocks[:inactivity_error]&.callable&.call(remote)
     end
 
     # @return [String] the line that logs what a block or callback raised
@@ -123,6 +124,11 @@ class ProxyMachine
 
     def error(line)
       guard { LOGGER.error(line) }
+    end
+
+    # The engine runs: whoever connects is served.
+    def started
+      guard { ProxyMachine.operations&.started }
     end
 
     def title

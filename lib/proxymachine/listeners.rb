@@ -9,8 +9,34 @@ class ProxyMachine
     OPTIONS = %i[name proxy_protocol mode user group].freeze
     private_constant :OPTIONS
 
-    def initialize
+    # Where it listens if nobody says otherwise.
+    DEFAULT = [{ address: "0.0.0.0:5432" }].freeze
+
+    # @param default [Array<Hash>] where to listen if nothing is added
+    # @param fixed [Array<Hash>] what the command line says
+    def initialize(default = DEFAULT, fixed = [])
+      @default = default
+      @fixed = fixed
       @all = []
+    end
+
+    # What the command line says, without the config.
+    def blank
+      Listeners.new(@default, @fixed)
+    end
+
+    # What systemd has opened is where to listen, if nobody says otherwise.
+    # @param addresses [Array<String>] "systemd:NAME"
+    def offer(addresses)
+      return if addresses.empty?
+
+      @default = addresses.map { |address| { address: address, name: address.delete_prefix("systemd:") } }
+    end
+
+    # Listens there before all others, and whatever the config says.
+    # @param address [String]
+    def fix(address)
+      @fixed += [{ address: address }]
     end
 
     # @param address [String] "host:port", "unix:/path" or "unix:@name"
@@ -31,11 +57,8 @@ class ProxyMachine
     # @param first [String, nil] "host:port" to listen on before all others
     # @return [Array<Hash>] what the engine is given
     def to_a(first = nil)
-      first ? [{ address: first }, *@all] : @all
-    end
-
-    def empty?
-      @all.empty?
+      all = [first && { address: first }, *@fixed, *@all].compact
+      all.empty? ? @default : all
     end
 
     private

@@ -27,6 +27,12 @@ class ProxyMachine
       raise StartError, "cannot run as #{@names}: #{e.message}"
     end
 
+    # Gives a file to whom this process becomes.
+    # @param path [String]
+    def own(path)
+      File.chown(@user&.uid, @gid, path) if @user || @gid
+    end
+
     private
 
     # The group goes first: without the rights of root it could not be changed any more.

@@ -9,22 +9,40 @@ class ProxyMachine
     REQUESTS = 5
     private_constant :GRACE, :REQUESTS
 
+    # @return [Engine]
+    attr_reader :engine
+
+    # @param configuration [Configuration]
+    # @param first [String, nil] "host:port" to listen on before all others
+    # @param inherited [Array] what another process has bound: [[descriptor, address]]
+    # @raise [ConfigError] if listeners and blocks do not belong together
+    # @raise [StartError] if an address cannot be listened on
+    def initialize(configuration, first = nil, inherited = [])
+      listeners = configuration.checked_listeners(first)
+      @capacity = Descriptors.connections
+      @configuration = configuration
+      @threads = configuration.settings.to_h[:threads]
+      @engine = Engine.listen(listeners, settings_of(configuration), inherited)
+      @handler = Handler.new
+      @lock = Mutex.new
+    end
+
     # What it listens on, with the ports that were taken where 0 was asked for.
     # @return [Array<String>]
-    attr_reader :addresses
-
-    # @param listeners [Array<Hash>] see Listeners#to_a
-    # @param settings [Hash] see Settings#to_h
-    # @raise [StartError] if an address cannot be listened on
-    def initialize(listeners, settings)
-      settings = settings.merge(max_connections: settings[:max_connections] || Descriptors.connections)
-      @engine = Engine.listen(listeners, settings)
-      @addresses = listeners.zip(@engine.ports).map do |listener, port|
-        port ? listener[:address].sub(/\d*\z/, port.to_s) : listener[:address]
+    def addresses
+      @engine.sockets.uniq { |_, address| address }.map do |_, address, port|
+        port ? address.sub(/:\d+\z/, ":#{port}") : address
       end
-      @handler = Handler.new
-      @threads = settings[:threads]
-      @lock = Mutex.new
+    end
+
+    # Has another configuration count for all that comes from now on; who is connected stays.
+    # @raise [ConfigError, StartError] if that is not possible; then the one before goes on
+    def reload(configuration)
+      @engine.prepare(configuration.checked_listeners, settings_of(configuration))
+      configuration.blocks.replace(@configuration.blocks)
+      @configuration = configuration
+      yield
+      @engine.apply
     end
 
     # @return [Array<Integer>] connections: current, most at once, total
@@ -36,7 +54,7 @@ class ProxyMachine
     # @return [Symbol] +:drained+, or +:forced+ if connections had to be cut off
     def run
       @runner = Thread.current
-      ProxyMachine.blocks.tell(@engine)
+      @configuration.blocks.tell(@engine)
       workers = Workers.new(@engine, @handler, @threads)
       # Halt only arrives inside: not before, and not in the code of whoever called run.
       Thread.handle_interrupt(Handler::Halt => :never) do
@@ -44,7 +62,7 @@ class ProxyMachine
       ensure
         @lock.synchronize { @runner = nil }
         workers&.stop
-        ProxyMachine.blocks.tell(nil)
+        @configuration.blocks.tell(nil)
         @call_home&.kill&.join
         halted { Thread.pass } # One that was still under way.
         @engine.flush(@handler)
@@ -60,6 +78,12 @@ class ProxyMachine
     end
 
     private
+
+    # How many connections there may be is found out once, when none is open.
+    def settings_of(configuration)
+      settings = configuration.settings.to_h
+      settings.merge(max_connections: settings[:max_connections] || @capacity, threads: @threads)
+    end
 
     def halted(&block)
       Thread.handle_interrupt(Handler::Halt => :immediate, &block)

@@ -39,12 +39,18 @@ class ProxyMachine
       keepalive: Setting.new(60.0, "SECONDS", SECONDS, "Silence until a peer is probed by TCP. Default 60"),
       user_timeout: Setting.new(600.0, "SECONDS", SECONDS,
                                 "Time that a peer may leave data unacknowledged. Default 600"),
-      slow_block: Setting.new(1.0, "SECONDS", SECONDS, "Blocks that take longer are named in the log. Default 1")
+      slow_block: Setting.new(1.0, "SECONDS", SECONDS, "Blocks that take longer are named in the log. Default 1"),
+      upgrade_timeout: Setting.new(nil, "SECONDS", SECONDS, "Time for open connections after an upgrade. Default none")
     }.freeze
 
-    def initialize
+    def initialize(overriding = {})
       @given = {}
-      @overriding = {}
+      @overriding = overriding
+    end
+
+    # What the command line says, without the config.
+    def blank
+      Settings.new(@overriding)
     end
 
     # @param value [Object] what the config says

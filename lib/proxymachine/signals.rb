@@ -16,19 +16,25 @@ class ProxyMachine
       before&.each { |signal, handler| trap(signal, handler || "DEFAULT") }
     end
 
-    # A forked child is not the server: there a signal does what it does to any other process.
     def self.install(signal, shutdown)
+      hear(signal) do
+        ProxyMachine.public_send(shutdown, signal)
+        shutdown = AGAIN.fetch(signal, shutdown)
+      end
+    end
+    private_class_method :install
+
+    # A trap for this process alone: in a forked child a signal does what it does to any other process.
+    def self.hear(signal)
       server = Process.pid
       trap(signal) do
         if Process.pid == server
-          ProxyMachine.public_send(shutdown, signal)
-          shutdown = AGAIN.fetch(signal, shutdown)
+          yield
         else
           trap(signal, "DEFAULT")
           Process.kill(signal, Process.pid)
         end
       end
     end
-    private_class_method :install
   end
 end

@@ -28,7 +28,7 @@ module Kernel
   #
   #   proxy_accept { |client| { :noop => true, :reply => "220 hello\r\n" } }
   def proxy_accept(&block)
-    ProxyMachine.blocks.set(:accept, block)
+    ProxyMachine.draft.blocks.set(:accept, block)
   end
 
   # Is asked when the +decision_timeout+ is over, with what has come until then.
@@ -36,7 +36,7 @@ module Kernel
   #   decision_timeout 3
   #   proxy_timeout { |data, client| "10.0.0.3:25" }
   def proxy_timeout(&block)
-    ProxyMachine.blocks.set(:timeout, block, 2)
+    ProxyMachine.draft.blocks.set(:timeout, block, 2)
   end
 
   # Listens on one more address.
@@ -44,15 +44,15 @@ module Kernel
   #   listen "0.0.0.0:443"
   #   listen "unix:/run/router.sock", :name => :local, :mode => 0660
   def listen(address, options = {})
-    ProxyMachine.listeners.add(address, options)
+    ProxyMachine.draft.listeners.add(address, options)
   end
 
   # Gives up the rights of root, once the ports are bound.
   def run_as(user, group = nil)
-    ProxyMachine.privileges.become(user, group)
+    ProxyMachine.draft.privileges.become(user, group)
   end
 
   ProxyMachine::Settings::ALL.each_key do |name|
-    define_method(name) { |value| ProxyMachine.settings.set(name, value) }
+    define_method(name) { |value| ProxyMachine.draft.settings.set(name, value) }
   end
 end

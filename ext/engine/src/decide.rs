@@ -76,7 +76,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         let is_silent = self.received.is_empty();
         let leave = async {
             if is_silent {
-                context.shutdown.begun().await;
+                silent_drained(context).await;
             } else {
                 drained(context).await;
             }
@@ -153,7 +153,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
             tokio::select! {
                 biased;
                 read = preread(self.socket, &mut self.received, self.context.config.max_preread) => read?,
-                _ = self.context.shutdown.begun() => return Err(End::Undecided),
+                () = silent_drained(self.context) => return Err(End::Undecided),
             }
             match (parse(&self.received), trusted) {
                 (Parsed::Header { header, len }, true) => {
@@ -174,6 +174,14 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
 async fn drained<R: Router, O: Observer>(context: &Context<R, O>) {
     let since = context.shutdown.begun().await;
     Box::pin(sleep_until(since + context.config.undecided_drain)).await;
+}
+
+/// Resolves when clients that have sent nothing have no more time: at once, unless it all goes on elsewhere.
+async fn silent_drained<R: Router, O: Observer>(context: &Context<R, O>) {
+    context.shutdown.begun().await;
+    if context.shutdown.is_succeeded() {
+        drained(context).await;
+    }
 }
 
 /// Awaits an answer, unless the client leaves.

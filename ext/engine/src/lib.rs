@@ -38,6 +38,7 @@
 #![deny(unsafe_code)] // but in system.rs
 #![warn(missing_docs)]
 
+mod bind;
 pub mod client;
 mod clock;
 pub mod config;
@@ -53,12 +54,14 @@ pub mod observer;
 pub mod proxy_protocol;
 pub mod relay;
 pub mod remote;
+mod room;
 pub mod router;
 mod scratch;
 pub mod server;
 mod session;
 pub mod shutdown;
 pub mod socket;
+mod socket_file;
 #[cfg(target_os = "linux")]
 mod splice;
 pub mod stats;
@@ -75,7 +78,7 @@ pub use networks::Networks;
 pub use observer::{End, Observer};
 pub use remote::{InvalidRemote, Remote};
 pub use router::{Failure, Router};
-pub use server::Engine;
+pub use server::{Control, Engine};
 pub use shutdown::{Outcome, Shutdown};
 pub use socket::Socket;
 pub use stats::Stats;

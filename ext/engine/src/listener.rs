@@ -1,25 +1,21 @@
 //! Listening sockets: bound and listening before any thread exists, so that a taken port is a
 //! start-up error and no connection is refused between start and the first accept.
 
-use std::fs;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::sync::Arc;
 
-use socket2::{Domain, Socket};
+use socket2::{SockAddr, Socket};
 
 use crate::Error;
-use crate::connect::unix_address;
+use crate::bind::{open_tcp, open_unix, take_all};
 use crate::keepalive::Keepalive;
 use crate::networks::Networks;
 use crate::remote::unix_path;
-use crate::socket::nonblocking;
-
-/// Connections the kernel holds for us while we are busy; it caps this at `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+use crate::socket_file::SocketFile;
+use crate::system::duplicate;
 
 /// What the connections of one listener have in common.
 #[derive(Debug)]
@@ -72,7 +68,7 @@ pub struct Options {
 pub struct Listener {
     pub(crate) socket: Socket,
     pub(crate) endpoint: Arc<Endpoint>,
-    file: Option<Arc<SocketFile>>,
+    pub(crate) file: Option<Arc<SocketFile>>,
 }
 
 impl Listener {
@@ -83,15 +79,82 @@ impl Listener {
     /// [`Error::Address`] when it is neither; [`Error::Resolve`] when the host has no address, [`Error::Bind`] when one of them cannot be
     /// listened on.
     pub fn bind(address: &str, options: &Options) -> Result<Vec<Self>, Error> {
-        let endpoint = Endpoint {
+        Self::open(address, options, &mut Vec::new())
+    }
+
+    /// The same, but takes sockets from `open` where those listen there already, so that nobody is refused
+    /// meanwhile. `systemd:NAME` only names such a socket.
+    ///
+    /// # Errors
+    /// As for [`Listener::bind`], and [`Error::Bind`] when nobody handed over a socket of that name.
+    pub fn open(address: &str, options: &Options, open: &mut Vec<Self>) -> Result<Vec<Self>, Error> {
+        let endpoint = Arc::new(Endpoint {
             address: address.into(),
             name: options.name.clone(),
             balancers: options.balancers.clone(),
-        };
-        match unix_path(address) {
-            Some(path) => bind_unix(path, options, endpoint.into()).map(|listener| vec![listener]),
-            None => bind_tcp(address, endpoint.into()),
+        });
+        if let Some(path) = unix_path(address) {
+            return open_unix(path, options, endpoint, open).map(|listener| vec![listener]);
         }
+        if address.starts_with("systemd:") || address.ends_with(":0") {
+            let known = take_all(open, &endpoint, |listener| *listener.endpoint.address == *address);
+            if !known.is_empty() {
+                return Ok(known);
+            }
+        }
+        if address.starts_with("systemd:") {
+            let source = io::Error::other("systemd passed no socket of that name (FileDescriptorName=)");
+            return Err(Error::Bind { address: address.into(), source });
+        }
+        open_tcp(address, endpoint, open)
+    }
+
+    /// A socket that listens already: handed over by another process as the descriptor `fd`, which stays
+    /// open. `address` is what it was opened by.
+    ///
+    /// # Errors
+    /// When that is no listening socket.
+    pub fn inherited(fd: RawFd, address: &str) -> io::Result<Self> {
+        let socket = Socket::from(duplicate(fd)?);
+        if !socket.is_listener()? {
+            return Err(io::Error::other("it does not listen"));
+        }
+        socket.set_nonblocking(true)?;
+        let file = match unix_path(address) {
+            Some(path) if !path.starts_with('@') => Some(Arc::new(SocketFile::at(path)?)),
+            _ => None,
+        };
+        let endpoint = Endpoint { address: address.into(), name: None, balancers: None };
+        Ok(Self { socket, endpoint: Arc::new(endpoint), file })
+    }
+
+    /// Its descriptor, for another process to inherit.
+    #[must_use]
+    pub fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    /// The file of a Unix socket stays when nobody of this process listens there any more.
+    pub fn keep_file(&self) {
+        if let Some(file) = &self.file {
+            file.keep();
+        }
+    }
+
+    /// What the config calls it, and where it is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether it is bound to this.
+    pub(crate) fn is_at(&self, address: &SockAddr) -> bool {
+        let Ok(own) = self.socket.local_addr() else { return false };
+        let place = |address: &SockAddr| {
+            let path = address.as_pathname().map(Path::to_owned);
+            (address.as_socket(), path, address.as_abstract_namespace().map(<[u8]>::to_owned))
+        };
+        place(&own) == place(address)
     }
 
     /// The port that was bound; None for a Unix socket.
@@ -125,125 +188,11 @@ impl Listener {
     }
 }
 
-fn bind_tcp(address: &str, endpoint: Arc<Endpoint>) -> Result<Vec<Listener>, Error> {
-    let failed = |source| Error::Bind { address: address.into(), source };
-    let (host, port) = split(address).ok_or_else(|| Error::Address { address: address.into() })?;
-    let resolve = |source| Error::Resolve { host: host.into(), source };
-    let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(resolve)?.collect();
-    addresses.dedup();
-    if addresses.is_empty() {
-        return Err(resolve(io::ErrorKind::NotFound.into()));
-    }
-    if port == 0 {
-        addresses.truncate(1);
-    }
-
-    let mut listeners = Vec::with_capacity(addresses.len());
-    let mut last_error = None;
-    for address in addresses {
-        match listen_tcp(address) {
-            Ok(socket) => listeners.push(Listener { socket, endpoint: Arc::clone(&endpoint), file: None }),
-            // A name may have an IPv6 address on a machine without IPv6.
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => last_error = Some(error),
-            Err(source) => return Err(failed(source)),
-        }
-    }
-    match last_error {
-        Some(source) if listeners.is_empty() => Err(failed(source)),
-        _ => Ok(listeners),
-    }
-}
-
-/// `host:port`, split at the last colon; brackets around the host are taken off.
-fn split(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && !host.is_empty()).then_some((host, port.parse().ok()?))
-}
-
-fn listen_tcp(address: SocketAddr) -> io::Result<Socket> {
-    let socket = nonblocking(Domain::for_address(address))?;
-    socket.set_reuse_address(true)?;
-    // Accepted sockets inherit it on Linux, which saves a system call for each of them.
-    socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
-}
-
-fn bind_unix(path: &str, options: &Options, endpoint: Arc<Endpoint>) -> Result<Listener, Error> {
-    let failed = |source| Error::Bind { address: endpoint.address.to_string(), source };
-    let (socket, file) = listen_unix(path, options).map_err(failed)?;
-    Ok(Listener { socket, endpoint, file: file.map(Arc::new) })
-}
-
-fn listen_unix(path: &str, options: &Options) -> io::Result<(Socket, Option<SocketFile>)> {
-    let address = unix_address(path)?;
-    let socket = nonblocking(Domain::UNIX)?;
-    if path.starts_with('@') {
-        socket.bind(&address)?;
-        socket.listen(BACKLOG)?;
-        return Ok((socket, None));
-    }
-    match socket.bind(&address) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            remove_stale(path)?;
-            socket.bind(&address)?;
-        }
-        bound => bound?,
-    }
-    let file = SocketFile::at(path)?;
-    // Nobody can connect before listen(2), so nobody gets in by the permissions of the moment.
-    if let Some(mode) = options.mode {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    }
-    if options.owner != (None, None) {
-        chown(path, options.owner.0, options.owner.1)?;
-    }
-    socket.listen(BACKLOG)?;
-    Ok((socket, Some(file)))
-}
-
-/// Removes a socket's file that nobody listens on any more.
-fn remove_stale(path: &str) -> io::Result<()> {
-    if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Err(io::Error::other("there is a file of that name which is no socket"));
-    }
-    match nonblocking(Domain::UNIX)?.connect(&unix_address(path)?) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        // Somebody answers, or is too busy to.
-        _ => Err(io::Error::other("another process listens there")),
-    }
-}
-
-/// The file of a Unix socket. It is removed with its last listener, unless another one took its place.
-#[derive(Debug)]
-pub(crate) struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl SocketFile {
-    fn at(path: &str) -> io::Result<Self> {
-        let path = std::path::absolute(path)?;
-        let metadata = fs::symlink_metadata(&path)?;
-        Ok(Self { path, device: metadata.dev(), inode: metadata.ino() })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let is_ours = |file: fs::Metadata| (file.dev(), file.ino()) == (self.device, self.inode);
-        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn bind(address: &str) -> Result<Vec<Listener>, Error> {

@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, watch};
 
 use crate::keepalive::Keepalive;
+use crate::room::Room;
 use crate::system::register;
 use crate::{
     Client, Config, Error, Listener, Observer, Outcome, Router, Shutdown, Socket, Stats, session, socket,
@@ -24,17 +25,37 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long joining waits for a name resolution that is still under way.
 const RESOLVER_PATIENCE: Duration = Duration::from_millis(100);
 
-/// What all connections share.
+/// What all connections share that were accepted under one configuration.
 pub(crate) struct Context<R, O> {
     pub(crate) config: Config,
-    pub(crate) router: R,
-    pub(crate) observer: O,
+    pub(crate) router: Arc<R>,
+    pub(crate) observer: Arc<O>,
     pub(crate) shutdown: Arc<Shutdown>,
     pub(crate) stats: Arc<Stats>,
-    /// As many as connections may still be accepted.
-    room: Semaphore,
+    room: Arc<Room>,
     /// Notified when the last connection has left a draining engine.
-    empty: Notify,
+    empty: Arc<Notify>,
+}
+
+impl<R, O> Context<R, O> {
+    /// The same with another configuration.
+    fn with(&self, config: Config) -> Self {
+        Self {
+            config,
+            router: Arc::clone(&self.router),
+            observer: Arc::clone(&self.observer),
+            shutdown: Arc::clone(&self.shutdown),
+            stats: Arc::clone(&self.stats),
+            room: Arc::clone(&self.room),
+            empty: Arc::clone(&self.empty),
+        }
+    }
+}
+
+/// Where connections come from, and how they are served: until the next [`Control::reload`].
+struct Plan<R, O> {
+    listeners: Vec<Listener>,
+    context: Arc<Context<R, O>>,
 }
 
 /// Counts a connection for as long as it lives, however it ends.
@@ -64,7 +85,7 @@ impl<R: Router, O: Observer> Admission<R, O> {
 
     fn leave(&self) -> u64 {
         let left = self.context.stats.closed();
-        self.context.room.add_permits(1);
+        self.context.room.give_back();
         if left == 0 && self.context.shutdown.is_draining() {
             self.context.empty.notify_waiters();
         }
@@ -83,8 +104,53 @@ impl<R: Router, O: Observer> Drop for Admission<R, O> {
 
 /// A running engine.
 pub struct Engine<R: Router, O: Observer> {
-    context: Arc<Context<R, O>>,
+    control: Control<R, O>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// Changes what an engine does while it runs.
+pub struct Control<R: Router, O: Observer>(Arc<watch::Sender<Plan<R, O>>>);
+
+impl<R: Router, O: Observer> Clone for Control<R, O> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: Router, O: Observer> Control<R, O> {
+    /// From now on these listeners and this configuration count for whoever comes; what is connected stays as it
+    /// is. What the listeners before have queued is accepted first. `Config::threads` cannot change any more.
+    /// Does nothing once a drain has begun.
+    pub fn reload(&self, listeners: Vec<Listener>, config: Config) {
+        self.0.send_if_modified(|plan| {
+            if plan.context.shutdown.is_draining() {
+                return false;
+            }
+            prepare(&listeners, &config);
+            plan.context.room.resize(config.max_connections);
+            plan.context = Arc::new(plan.context.with(config));
+            plan.listeners = listeners;
+            true
+        });
+    }
+
+    /// What it listens on: the same sockets for somebody else. None of them once a drain has begun.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn listeners(&self) -> io::Result<Vec<Listener>> {
+        clone_all(&self.0.borrow().listeners)
+    }
+
+    /// Shows what it listens on.
+    pub fn inspect<T>(&self, look: impl FnOnce(&[Listener]) -> T) -> T {
+        look(&self.0.borrow().listeners)
+    }
+
+    /// Stops listening.
+    fn close(&self) {
+        self.0.send_modify(|plan| plan.listeners.clear());
+    }
 }
 
 /// Starts the engine's threads on listeners that are bound already.
@@ -99,36 +165,40 @@ pub fn start<R: Router, O: Observer>(
     shutdown: Arc<Shutdown>,
 ) -> Result<Engine<R, O>, Error> {
     let count = config.threads.max(1);
-    let room = Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS));
-    listeners.iter().for_each(|listener| listener.set_keepalive(Keepalive::of(&config)));
+    prepare(&listeners, &config);
     let context = Arc::new(Context {
+        room: Arc::new(Room::new(config.max_connections)),
         config,
-        router,
-        observer,
+        router: Arc::new(router),
+        observer: Arc::new(observer),
         shutdown,
         stats: Arc::new(Stats::default()),
-        room,
-        empty: Notify::new(),
+        empty: Arc::new(Notify::new()),
     });
-    let mut engine = Engine { context, threads: Vec::with_capacity(count) };
+    let control = Control(Arc::new(watch::Sender::new(Plan { listeners, context: Arc::clone(&context) })));
+    let mut engine = Engine { control, threads: Vec::with_capacity(count) };
     for index in 0..count {
-        let context = Arc::clone(&engine.context);
-        let started = clone_all(&listeners).and_then(|listeners| {
-            let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (control, shared) = (engine.control.clone(), Arc::clone(&context));
+        let started = Builder::new_current_thread().enable_io().enable_time().build().and_then(|runtime| {
             thread::Builder::new()
                 .name(format!("proxymachine {index}"))
-                .spawn(move || run(runtime, listeners, &context))
+                .spawn(move || run(runtime, &control, &shared))
         });
         match started {
             Ok(thread) => engine.threads.push(thread),
             Err(error) => {
-                engine.context.shutdown.abort();
+                context.shutdown.abort();
                 engine.join();
                 return Err(error.into());
             }
         }
     }
     Ok(engine)
+}
+
+/// What the sockets that are accepted inherit.
+fn prepare(listeners: &[Listener], config: &Config) {
+    listeners.iter().for_each(|listener| listener.set_keepalive(Keepalive::of(config)));
 }
 
 fn clone_all(listeners: &[Listener]) -> io::Result<Vec<Listener>> {
@@ -138,8 +208,14 @@ fn clone_all(listeners: &[Listener]) -> io::Result<Vec<Listener>> {
 impl<R: Router, O: Observer> Engine<R, O> {
     /// Its counters.
     #[must_use]
-    pub fn stats(&self) -> &Arc<Stats> {
-        &self.context.stats
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.control.0.borrow().context.stats)
+    }
+
+    /// What changes it while it runs.
+    #[must_use]
+    pub fn control(&self) -> &Control<R, O> {
+        &self.control
     }
 
     /// Waits for the end of all threads, which only [`Shutdown`] brings.
@@ -148,13 +224,13 @@ impl<R: Router, O: Observer> Engine<R, O> {
             // A thread that panicked has dropped its connections, which is all there is to do.
             let _ = thread.join();
         }
-        self.context.shutdown.outcome()
+        self.control.0.borrow().context.shutdown.outcome()
     }
 }
 
-fn run<R: Router, O: Observer>(runtime: Runtime, listeners: Vec<Listener>, context: &Arc<Context<R, O>>) {
+fn run<R: Router, O: Observer>(runtime: Runtime, control: &Control<R, O>, context: &Context<R, O>) {
     let _finish = Finish(context);
-    runtime.block_on(serve(listeners, context));
+    runtime.block_on(serve(control, context));
     // Drops the connections that are left, which closes their sockets.
     runtime.shutdown_timeout(RESOLVER_PATIENCE);
 }
@@ -168,17 +244,44 @@ impl<R: Router, O: Observer> Drop for Finish<'_, R, O> {
     }
 }
 
-async fn serve<R: Router, O: Observer>(listeners: Vec<Listener>, context: &Arc<Context<R, O>>) {
-    for listener in listeners {
-        tokio::spawn(accept(listener, Arc::clone(context)));
+async fn serve<R: Router, O: Observer>(control: &Control<R, O>, context: &Context<R, O>) {
+    tokio::select! {
+        biased;
+        _ = context.shutdown.begun() => {}
+        () = accept_all(control) => {}
     }
-    context.shutdown.begun().await;
+    control.close();
     tokio::select! {
         biased;
         () = empty(context) => {}
         () = context.shutdown.overdue() => {
             context.shutdown.force(context.stats.current());
         }
+    }
+}
+
+/// Accepts by one plan after the other.
+async fn accept_all<R: Router, O: Observer>(control: &Control<R, O>) {
+    let mut plans = control.0.subscribe();
+    loop {
+        let (listeners, context) = {
+            let plan = plans.borrow_and_update();
+            (clone_all(&plan.listeners), Arc::clone(&plan.context))
+        };
+        match listeners {
+            Ok(listeners) => {
+                for listener in listeners {
+                    tokio::spawn(accept(listener, Arc::clone(&context), plans.clone()));
+                }
+            }
+            Err(error) => {
+                context.observer.accept_failed(&error);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                plans.mark_changed();
+            }
+        }
+        // Its sender is alive.
+        let _ = plans.changed().await;
     }
 }
 
@@ -193,31 +296,42 @@ async fn empty<R: Router, O: Observer>(context: &Context<R, O>) {
     }
 }
 
-async fn accept<R: Router, O: Observer>(listener: Listener, context: Arc<Context<R, O>>) {
+/// Accepts until a drain begins, or until there is another plan.
+async fn accept<R: Router, O: Observer>(
+    listener: Listener,
+    context: Arc<Context<R, O>>,
+    mut plans: watch::Receiver<Plan<R, O>>,
+) {
     // The file is kept for as long as somebody may connect to it.
     let (socket, endpoint, _file) = listener.into_parts();
     let listener = match register(socket, Interest::READABLE) {
         Ok(listener) => listener,
         Err(error) => return context.observer.accept_failed(&error),
     };
+    let serve = |(socket, peer)| {
+        let client = Client::new(peer, Arc::clone(&endpoint));
+        tokio::spawn(session::run(socket, Admission::new(&context, client)));
+    };
     let mut draining = std::pin::pin!(context.shutdown.begun());
     loop {
         let accepted = tokio::select! {
             biased;
             _ = &mut draining => return,
+            _ = plans.changed() => break,
             accepted = accept_one(&listener, &context) => accepted,
         };
         match accepted {
-            Ok((socket, peer)) => {
-                let client = Client::new(peer, Arc::clone(&endpoint));
-                tokio::spawn(session::run(socket, Admission::new(&context, client)));
-            }
+            Ok(accepted) => serve(accepted),
             Err(error) if is_aborted(&error) => {}
             Err(error) => {
                 context.observer.accept_failed(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+    // Nobody may listen there any more, but these were let in.
+    while let Some(accepted) = accept_queued(&listener, &context) {
+        serve(accepted);
     }
 }
 
@@ -228,11 +342,11 @@ async fn accept_one<R: Router, O: Observer>(
 ) -> io::Result<(Socket, Option<SocketAddr>)> {
     loop {
         let mut ready = listener.readable().await?;
-        let room = match context.room.try_acquire() {
-            Ok(room) => room,
-            Err(_) => {
+        let room = match context.room.try_take() {
+            Some(room) => room,
+            None => {
                 context.observer.full(context.config.max_connections);
-                context.room.acquire().await.map_err(io::Error::other)?
+                context.room.take().await
             }
         };
         let Ok(accepted) = ready.try_io(socket::accept) else { continue };
@@ -241,6 +355,18 @@ async fn accept_one<R: Router, O: Observer>(
         room.forget(); // Given back by the admission.
         return Ok((socket, peer));
     }
+}
+
+/// Accepts one that waits in the system's queue, if there is room for it.
+fn accept_queued<R, O>(
+    listener: &AsyncFd<OwnedFd>,
+    context: &Context<R, O>,
+) -> Option<(Socket, Option<SocketAddr>)> {
+    let room = context.room.try_take()?;
+    let (socket, peer) = socket::accept(listener).ok()?;
+    let socket = Socket::new(socket).ok()?;
+    room.forget();
+    Some((socket, peer))
 }
 
 /// The trouble of one connection that left before it was accepted (accept(2), "Error handling").

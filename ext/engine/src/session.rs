@@ -144,7 +144,7 @@ async fn establish<R: Router, O: Observer>(
         let mut to_server = joined(&header, data);
         let dialed = tokio::select! {
             biased;
-            dialed = dial(&context.config, &context.observer, &route, &mut to_server) => dialed,
+            dialed = dial(&context.config, &*context.observer, &route, &mut to_server) => dialed,
             () = reset(socket) => return Err(End::ClientLeftFirst),
         };
         let rounds = match dialed {

@@ -1,7 +1,7 @@
 //! The way to the end: running, draining, perhaps with a deadline, over.
 
 use std::future::pending;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ pub struct Shutdown {
     changed: Notify,
     /// Connections that were cut off when the time was over.
     cut_off: AtomicU64,
+    /// Another process accepts from now on.
+    is_succeeded: AtomicBool,
 }
 
 /// How an engine ended.
@@ -37,7 +39,12 @@ impl Shutdown {
     /// Not ended yet. May be ended before the engine starts: then it ends at once.
     #[must_use]
     pub fn new() -> Self {
-        Self { phase: Mutex::new(Phase::Running), changed: Notify::new(), cut_off: AtomicU64::new(0) }
+        Self {
+            phase: Mutex::new(Phase::Running),
+            changed: Notify::new(),
+            cut_off: AtomicU64::new(0),
+            is_succeeded: AtomicBool::new(false),
+        }
     }
 
     /// Stops accepting at once and lets the open connections end by themselves, for as long as
@@ -54,6 +61,17 @@ impl Shutdown {
         };
         drop(phase);
         self.changed.notify_waiters();
+    }
+
+    /// Another process goes on accepting at the same sockets: whoever is accepted here must not notice, so
+    /// clients that have sent nothing yet do not leave at the beginning of the drain.
+    pub fn hand_over(&self) {
+        self.is_succeeded.store(true, Relaxed);
+    }
+
+    /// Whether it goes on elsewhere.
+    pub(crate) fn is_succeeded(&self) -> bool {
+        self.is_succeeded.load(Relaxed)
     }
 
     /// Ends everything now.

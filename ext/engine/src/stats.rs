@@ -29,6 +29,12 @@ impl Stats {
         self.total.load(Relaxed)
     }
 
+    /// Adds what another process counted before this one took over from it.
+    pub fn carry_over(&self, max: u64, total: u64) {
+        self.max.fetch_max(max, Relaxed);
+        self.total.fetch_add(total, Relaxed);
+    }
+
     pub(crate) fn opened(&self) {
         self.total.fetch_add(1, Relaxed);
         let current = self.current.fetch_add(1, Relaxed) + 1;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -11,6 +11,15 @@ use tokio::io::unix::AsyncFd;
 pub(crate) fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd is open for as long as it lives, and always the same descriptor.
     Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
+}
+
+/// A descriptor of our own for what a number that somebody handed over stands for.
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: whether it is open is what fcntl(2) finds out; it is borrowed for that call alone.
+    unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
 }
 
 /// Bytes that the peer has not acknowledged (tcp(7), SIOCOUTQ). 0 where the system does not tell.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use magnus::value::ReprValue;
@@ -24,22 +24,15 @@ pub struct Asker<'a> {
     /// A `ProxyMachine::Handler`.
     pub handler: Value,
     reader: Reader,
-    /// Whoever takes longer is named in the log.
-    slow_block: Option<Duration>,
     /// What there is to log, in order.
     pub lines: Vec<Line>,
     generation: u64,
 }
 
 impl<'a> Asker<'a> {
-    pub fn new(
-        ruby: &'a Ruby,
-        bridge: &'a Arc<Bridge>,
-        handler: Value,
-        slow_block: Option<Duration>,
-    ) -> Self {
+    pub fn new(ruby: &'a Ruby, bridge: &'a Arc<Bridge>, handler: Value) -> Self {
         let reader = Reader::new(ruby);
-        Self { ruby, bridge, handler, reader, slow_block, lines: Vec::new(), generation: generation() }
+        Self { ruby, bridge, handler, reader, lines: Vec::new(), generation: generation() }
     }
 
     /// Asks a block, and logs what it answered. `data` is let go before the block is called, so that the
@@ -103,7 +96,7 @@ impl<'a> Asker<'a> {
                 }
             },
         };
-        if self.slow_block.is_some_and(|limit| taken > limit) {
+        if self.bridge.is_slow(taken) {
             self.log_text(Severity::Warn, "slow", (client.to_string(), method, taken.as_secs_f64()))?;
         }
         Ok(read)

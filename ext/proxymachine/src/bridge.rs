@@ -1,7 +1,7 @@
 //! The engine's Router and Observer: both turn what they are told into events for the Ruby thread.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ pub struct Bridge {
     pub title_stale: AtomicBool,
     pub draining: AtomicBool,
     pub wanted: Wanted,
+    /// Nanoseconds; a block that takes longer is named in the log.
+    slow_block: AtomicU64,
     warned: Warned,
 }
 
@@ -56,8 +58,20 @@ impl Bridge {
             title_stale: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             wanted: Wanted::default(),
+            slow_block: AtomicU64::new(u64::MAX),
             warned: Warned::default(),
         }
+    }
+
+    /// None: no block is slow.
+    pub fn set_slow_block(&self, limit: Option<Duration>) {
+        let nanos = limit.and_then(|limit| u64::try_from(limit.as_nanos()).ok()).unwrap_or(u64::MAX);
+        self.slow_block.store(nanos, Relaxed);
+    }
+
+    /// Whether a block that took so long is to be named.
+    pub fn is_slow(&self, taken: Duration) -> bool {
+        taken.as_nanos() > u128::from(self.slow_block.load(Relaxed))
     }
 
     fn info(&self, text: impl FnOnce() -> String) {

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use magnus::typed_data::TypedData;
+use magnus::value::ReprValue;
 use magnus::{
     Class, Error, Module, Object, RArray, RClass, RHash, Ruby, Symbol, TryConvert, Value, function, method,
 };
-use proxymachine_engine::{Config, Listener, Networks, Outcome, Shutdown, Stats, listener, server};
+use proxymachine_engine::{Config, Control, Listener, Networks, Outcome, Shutdown, Stats, listener, server};
 
 use crate::ask::Asker;
 use crate::bridge::{BlockRouter, Bridge, Reporter};
 use crate::dispatch::Dispatcher;
+use crate::explain::explain;
 use crate::log::{Line, Log, Severity};
 use crate::pool::Pool;
 use crate::queue::Event;
@@ -21,10 +23,12 @@ use crate::{error, gvl, lock};
 /// Runs once. Everything but `run` may be called from any Ruby thread.
 #[magnus::wrap(class = "ProxyMachine::Engine", free_immediately)]
 struct Engine {
+    /// Until it runs; then they are the control's.
     listeners: Mutex<Vec<Listener>>,
-    ports: Vec<Option<u16>>,
     config: Config,
-    slow_block: Option<Duration>,
+    control: OnceLock<Control<BlockRouter, Reporter>>,
+    /// What `apply` puts into effect.
+    prepared: Mutex<Option<Prepared>>,
     pool: Option<Pool>,
     bridge: Arc<Bridge>,
     shutdown: Arc<Shutdown>,
@@ -32,38 +36,90 @@ struct Engine {
     unwritten: Mutex<Vec<Line>>,
 }
 
+/// A configuration that may yet be put into effect.
+struct Prepared {
+    listeners: Vec<Listener>,
+    config: Config,
+    slow_block: Option<Duration>,
+}
+
 impl Engine {
-    /// `Engine.listen(listeners, settings)`: binds; connections queue from now on. Each listener is a Hash
-    /// with `:address` and perhaps `:name`, `:balancers`, `:mode`, `:user`, `:group`; the settings are a Hash,
-    /// too. Ruby has checked both.
-    fn listen(ruby: &Ruby, wanted: RArray, settings: RHash) -> Result<Self, Error> {
+    /// `Engine.listen(listeners, settings, inherited)`: binds; connections queue from now on. Each listener is
+    /// a Hash with `:address` and perhaps `:name`, `:balancers`, `:mode`, `:user`, `:group`; the settings are a
+    /// Hash, too. Ruby has checked both. What another process has bound comes as `[[descriptor, address], …]`.
+    fn listen(
+        ruby: &Ruby,
+        wanted: RArray,
+        settings: RHash,
+        inherited: Vec<(i32, String)>,
+    ) -> Result<Self, Error> {
         let config = read_config(settings)?;
-        let mut listeners = Vec::new();
-        let mut ports = Vec::new();
-        for index in 0..wanted.len() {
-            let wanted: RHash = wanted.entry(index as isize)?;
-            let address: String = value(wanted, "address")?.unwrap_or_default();
-            let bound =
-                Listener::bind(&address, &options(ruby, wanted)?).map_err(|e| error::start(ruby, &e))?;
-            ports.push(bound.first().and_then(Listener::port));
-            listeners.extend(bound);
-        }
+        let open = inherited.iter().map(|(fd, address)| {
+            Listener::inherited(*fd, address).map_err(|error| {
+                error::new(
+                    ruby,
+                    "StartError",
+                    format!("cannot inherit {address} as descriptor {fd}: {error}"),
+                )
+            })
+        });
+        let listeners = open_all(ruby, wanted, open.collect::<Result<_, _>>()?)?;
+        let bridge = Arc::new(Bridge::new(config.threads));
+        bridge.set_slow_block(seconds(settings, "slow_block")?);
         Ok(Self {
             listeners: Mutex::new(listeners),
-            ports,
-            bridge: Arc::new(Bridge::new(config.threads)),
-            slow_block: seconds(settings, "slow_block")?,
+            bridge,
             pool: value::<u64>(settings, "threads")?.filter(|count| *count > 1).map(|_| Pool::default()),
             config,
+            control: OnceLock::new(),
+            prepared: Mutex::default(),
             shutdown: Arc::new(Shutdown::new()),
             stats: OnceLock::new(),
             unwritten: Mutex::default(),
         })
     }
 
-    /// The ports that were bound, one for each listener asked for; nil for a Unix socket.
-    fn ports(ruby: &Ruby, this: &Self) -> RArray {
-        ruby.ary_from_iter(this.ports.iter().copied())
+    /// `prepare(listeners, settings)`: opens what is wanted and not open yet, for `apply`. If something cannot
+    /// be listened on, all stays as it is.
+    fn prepare(ruby: &Ruby, this: &Self, wanted: RArray, settings: RHash) -> Result<(), Error> {
+        let Some(control) = this.control.get() else {
+            return Err(error::new(ruby, "Error", "an engine is reloaded while it runs"));
+        };
+        let config = Config { threads: this.config.threads, ..read_config(settings)? };
+        let open = control.listeners().map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
+        let listeners = open_all(ruby, wanted, open)?;
+        *lock(&this.prepared) =
+            Some(Prepared { listeners, config, slow_block: seconds(settings, "slow_block")? });
+        Ok(())
+    }
+
+    /// `apply`: from now on what was prepared counts. What is connected stays as it is.
+    fn apply(&self) {
+        let prepared = lock(&self.prepared).take();
+        if let (Some(control), Some(Prepared { listeners, config, slow_block })) =
+            (self.control.get(), prepared)
+        {
+            self.bridge.set_slow_block(slow_block);
+            control.reload(listeners, config);
+        }
+    }
+
+    /// `sockets`: what it listens on, as `[[descriptor, address, port], …]`; the port is nil for a Unix socket.
+    fn sockets(&self) -> Vec<(i32, String, Option<u16>)> {
+        let describe =
+            |listener: &Listener| (listener.fd(), listener.endpoint().address().to_owned(), listener.port());
+        match self.control.get() {
+            Some(control) => control.inspect(|listeners| listeners.iter().map(describe).collect()),
+            None => lock(&self.listeners).iter().map(describe).collect(),
+        }
+    }
+
+    /// `hand_over`: another process listens there, too, and goes on doing so.
+    fn hand_over(&self) {
+        self.shutdown.hand_over();
+        if let Some(control) = self.control.get() {
+            control.inspect(|listeners| listeners.iter().for_each(Listener::keep_file));
+        }
     }
 
     /// `want(accept, timeout, client)`: which blocks there are, and whether one takes the client.
@@ -86,11 +142,12 @@ impl Engine {
         let shutdown = Arc::clone(&this.shutdown);
         let start = || server::start(listeners, this.config.clone(), router, reporter, shutdown);
         let engine = gvl::without_signals(start).map_err(|error| error::start(ruby, &error))?;
-        let _ = this.stats.set(Arc::clone(engine.stats()));
+        let _ = this.stats.set(engine.stats());
+        let _ = this.control.set(engine.control().clone());
 
-        let asker = Asker::new(ruby, &this.bridge, handler, this.slow_block);
+        let asker = Asker::new(ruby, &this.bridge, handler);
         let mut dispatcher = Dispatcher::new(&this.bridge, asker, this.pool.as_ref());
-        let served = dispatcher.serve();
+        let served = handler.funcall("started", ()).and_then(|_: Value| dispatcher.serve());
         if gvl::generation() != generation {
             // A forked child: there is nothing to stop and no thread to join, and whatever wakes a
             // task could wait for a lock that nobody holds any more.
@@ -111,7 +168,7 @@ impl Engine {
     /// `work(handler)`: answers beside the thread that runs, until `dismiss`. Only with the setting `threads`.
     fn work(ruby: &Ruby, this: &Self, handler: Value) -> Result<(), Error> {
         match &this.pool {
-            Some(pool) => pool.serve(ruby, &this.bridge, handler, this.slow_block),
+            Some(pool) => pool.serve(ruby, &this.bridge, handler),
             None => Ok(()),
         }
     }
@@ -161,10 +218,29 @@ impl Engine {
         Ok(())
     }
 
+    /// `carry_over(max, total)`: connections that another process counted before this one took over.
+    fn carry_over(&self, max: u64, total: u64) {
+        if let Some(stats) = self.stats.get() {
+            stats.carry_over(max, total);
+        }
+    }
+
     /// `[current, max, total]` connections.
     fn stats(&self) -> (u64, u64, u64) {
         self.stats.get().map_or((0, 0, 0), |stats| (stats.current(), stats.max(), stats.total()))
     }
+}
+
+/// Opens what is wanted. What is left of `open` in the end is closed, unless somebody else has it, too.
+fn open_all(ruby: &Ruby, wanted: RArray, mut open: Vec<Listener>) -> Result<Vec<Listener>, Error> {
+    let mut listeners = Vec::new();
+    for index in 0..wanted.len() {
+        let wanted: RHash = wanted.entry(index as isize)?;
+        let address: String = value(wanted, "address")?.unwrap_or_default();
+        let opened = Listener::open(&address, &options(ruby, wanted)?, &mut open);
+        listeners.extend(opened.map_err(|e| error::start(ruby, &e))?);
+    }
+    Ok(listeners)
 }
 
 fn read_config(settings: RHash) -> Result<Config, Error> {
@@ -211,9 +287,13 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.undef_default_alloc_func();
     // magnus looks the class up when it is first needed; a signal at that moment would be a panic.
     Engine::class(ruby);
-    class.define_singleton_method("listen", function!(Engine::listen, 2))?;
+    class.define_singleton_method("listen", function!(Engine::listen, 3))?;
+    class.define_singleton_method("explain", function!(explain, 1))?;
+    class.define_method("prepare", method!(Engine::prepare, 2))?;
+    class.define_method("apply", method!(Engine::apply, 0))?;
+    class.define_method("sockets", method!(Engine::sockets, 0))?;
+    class.define_method("hand_over", method!(Engine::hand_over, 0))?;
     class.define_method("want", method!(Engine::want, 3))?;
-    class.define_method("ports", method!(Engine::ports, 0))?;
     class.define_method("run", method!(Engine::run, 1))?;
     class.define_method("work", method!(Engine::work, 1))?;
     class.define_method("dismiss", method!(Engine::dismiss, 0))?;
@@ -221,6 +301,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("drain", method!(Engine::drain, 2))?;
     class.define_method("outcome", method!(Engine::outcome, 0))?;
     class.define_method("await_end", method!(Engine::await_end, 0))?;
+    class.define_method("carry_over", method!(Engine::carry_over, 2))?;
     class.define_method("stats", method!(Engine::stats, 0))?;
     Ok(())
 }

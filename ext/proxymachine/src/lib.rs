@@ -10,6 +10,7 @@ mod bridge;
 mod dispatch;
 mod engine;
 mod error;
+mod explain;
 mod gvl;
 mod log;
 mod pool;

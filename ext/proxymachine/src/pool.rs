@@ -43,15 +43,9 @@ impl Pool {
     ///
     /// # Errors
     /// What must end `run`, or this thread: see [`Asker::decide`].
-    pub fn serve(
-        &self,
-        ruby: &Ruby,
-        bridge: &Arc<Bridge>,
-        handler: Value,
-        slow_block: Option<std::time::Duration>,
-    ) -> Result<(), Error> {
+    pub fn serve(&self, ruby: &Ruby, bridge: &Arc<Bridge>, handler: Value) -> Result<(), Error> {
         let signal = Arc::new(Signal::for_work());
-        let mut asker = Asker::new(ruby, bridge, handler, slow_block);
+        let mut asker = Asker::new(ruby, bridge, handler);
         let mut answers = Answers::default();
         loop {
             asker.check_fork()?;

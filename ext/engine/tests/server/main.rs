@@ -13,6 +13,7 @@ mod header;
 mod idle;
 mod limits;
 mod random;
+mod reloads;
 mod resets;
 #[path = "../support/mod.rs"]
 mod support;

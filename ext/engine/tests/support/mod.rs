@@ -39,12 +39,15 @@ pub fn config() -> Config {
     Config { threads: 1, connect_retries: 2, retry_delay: Duration::from_millis(5), ..Config::default() }
 }
 
+type Reload = dyn Fn(&[String], Config) + Send + Sync;
+
 /// An engine under test.
 pub struct Proxy {
     pub addresses: Vec<SocketAddr>,
     pub events: Recorder,
     pub shutdown: Arc<Shutdown>,
     pub stats: Arc<Stats>,
+    reload: Box<Reload>,
     join: Option<Box<dyn FnOnce() -> Outcome + Send>>,
     threads: usize,
 }
@@ -82,8 +85,20 @@ impl Proxy {
         let addresses = listeners.iter().filter_map(Listener::local_addr).collect();
         let threads = config.threads;
         let engine = server::start(listeners, config, router, events.clone(), Arc::clone(&shutdown)).unwrap();
-        let stats = Arc::clone(engine.stats());
-        Self { addresses, events, shutdown, stats, join: Some(Box::new(|| engine.join())), threads }
+        let stats = engine.stats();
+        let control = engine.control().clone();
+        let reload = Box::new(move |addresses: &[String], config| {
+            let mut open = control.listeners().unwrap();
+            let open_one =
+                |address: &String| Listener::open(address, &Default::default(), &mut open).unwrap();
+            control.reload(addresses.iter().flat_map(open_one).collect(), config);
+        });
+        Self { addresses, events, shutdown, stats, reload, join: Some(Box::new(|| engine.join())), threads }
+    }
+
+    /// From now on it listens there, by another configuration.
+    pub fn reload(&self, addresses: &[String], config: Config) {
+        (self.reload)(addresses, config);
     }
 
     pub async fn client(&self) -> TcpStream {

@@ -1,0 +1,40 @@
+//! The file of a Unix socket that listens.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// The file of a Unix socket. It is removed with its last listener, unless another one took its place.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    is_kept: AtomicBool,
+}
+
+impl SocketFile {
+    pub(crate) fn at(path: &str) -> io::Result<Self> {
+        let path = std::path::absolute(path)?;
+        let metadata = fs::symlink_metadata(&path)?;
+        Ok(Self { path, device: metadata.dev(), inode: metadata.ino(), is_kept: AtomicBool::new(false) })
+    }
+}
+
+impl SocketFile {
+    /// Leaves it there in the end: another process goes on listening.
+    pub(crate) fn keep(&self) {
+        self.is_kept.store(true, Relaxed);
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let is_ours = |file: fs::Metadata| (file.dev(), file.ino()) == (self.device, self.inode);
+        if !self.is_kept.load(Relaxed) && fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Other listeners and limits while the engine runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proxymachine_engine::{Config, Listener, Outcome, Router, Verdict};
+use tokio::net::TcpStream;
+
+use crate::support::*;
+
+/// Says back what it hears and closes.
+fn echoing() -> impl Router {
+    deciding(|data| Verdict::Close(Some(Bytes::copy_from_slice(data))))
+}
+
+fn started(threads: usize, listeners: usize) -> Proxy {
+    let config = Config { threads, undecided_drain: NEVER, ..config() };
+    Proxy::on(listeners, config, echoing(), Recorder::default(), Arc::default())
+}
+
+fn at(proxy: &Proxy, listener: usize) -> String {
+    proxy.addresses[listener].to_string()
+}
+
+async fn is_served(client: &mut TcpStream) {
+    write(client, "heard?").await;
+    assert_eq!(read_to_end(client).await, b"heard?");
+}
+
+/// An address that nobody listens on.
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_listener_comes_and_another_one_goes_and_who_is_connected_stays() {
+    let proxy = started(2, 2);
+    let mut before = [proxy.client_of(0).await, proxy.client_of(1).await];
+    proxy.events.accepted(2).await;
+    let new = free_address();
+    proxy.reload(&[at(&proxy, 1), new.clone()], config());
+    is_served(&mut proxy.client_of(1).await).await;
+    is_served(&mut TcpStream::connect(&new).await.unwrap()).await;
+    let refused = async {
+        while TcpStream::connect(proxy.addresses[0]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within("the end of a listener", refused).await;
+    for client in &mut before {
+        is_served(client).await;
+    }
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn no_connection_is_refused_or_lost_while_reloads_go_on() {
+    let proxy = started(2, 1);
+    let is_over = AtomicBool::new(false);
+    let visit = async {
+        let mut served = 0;
+        while !is_over.load(Relaxed) {
+            is_served(&mut proxy.client().await).await;
+            served += 1;
+        }
+        served
+    };
+    let reload = async {
+        for _ in 0..200 {
+            proxy.reload(&[at(&proxy, 0)], config());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        is_over.store(true, Relaxed);
+    };
+    let (served, ()) = tokio::join!(visit, reload);
+    assert!(served > 0);
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn who_waits_at_a_listener_that_goes_is_let_in_before() {
+    // Room for one, so that the others wait in the queue.
+    let proxy = Proxy::with(Config { max_connections: 1, undecided_drain: NEVER, ..config() }, echoing());
+    let mut first = proxy.client().await;
+    proxy.events.accepted(1).await;
+    let mut others = [proxy.client().await, proxy.client().await];
+    proxy.reload(&[], Config { max_connections: 3, ..config() });
+    proxy.events.accepted(3).await;
+    for client in &mut others {
+        is_served(client).await;
+    }
+    is_served(&mut first).await;
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn limits_count_for_who_comes_next() {
+    let proxy = started(1, 1);
+    let mut patient = proxy.client().await;
+    proxy.events.accepted(1).await;
+    let hasty = Config { decision_timeout: Some(Duration::from_millis(1)), ..config() };
+    proxy.reload(&[at(&proxy, 0)], hasty);
+    // The next one may still have been let in just before.
+    let cut_off = async {
+        let mut clients = Vec::new();
+        loop {
+            let mut client = proxy.client().await;
+            let ended = tokio::time::timeout(Duration::from_millis(100), read_to_end(&mut client)).await;
+            clients.push(client);
+            if ended.is_ok() {
+                return;
+            }
+        }
+    };
+    within("a client that is too slow for the new limit", cut_off).await;
+    is_served(&mut patient).await;
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a_reload_opens_nothing_once_a_drain_has_begun() {
+    let mut proxy = started(1, 1);
+    let _client = proxy.client_with("").await;
+    proxy.events.accepted(1).await;
+    proxy.shutdown.drain(Some(Duration::ZERO));
+    proxy.reload(&[], config());
+    let new = free_address();
+    proxy.reload(std::slice::from_ref(&new), config());
+    assert!(std::net::TcpStream::connect(new).is_err());
+    assert!(matches!(proxy.join().await, Outcome::Drained | Outcome::Forced(1)));
+}
+
+#[tokio::test]
+async fn a_socket_that_somebody_handed_over_goes_on_where_it_listened() {
+    let theirs = Listener::bind("127.0.0.1:0", &Default::default()).unwrap().remove(0);
+    let address = theirs.local_addr().unwrap();
+    let mut early = TcpStream::connect(address).await.unwrap();
+    let mut open = vec![Listener::inherited(theirs.fd(), &address.to_string()).unwrap()];
+    drop(theirs);
+    let ours = Listener::open(&address.to_string(), &Default::default(), &mut open).unwrap();
+    assert!(open.is_empty());
+    let proxy = Proxy::listening(ours, config(), echoing(), Recorder::default(), Arc::default());
+    is_served(&mut early).await;
+    proxy.finish().await;
+}
+
+#[test]
+fn what_does_not_listen_is_not_taken_over() {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    assert!(Listener::inherited(fd, "127.0.0.1:0").is_err());
+    assert!(Listener::inherited(-1, "127.0.0.1:0").is_err());
+}
+
+#[tokio::test]
+async fn who_has_sent_nothing_may_do_so_after_another_process_took_over() {
+    let mut proxy = started(1, 1);
+    let mut silent = proxy.client().await;
+    proxy.events.accepted(1).await;
+    proxy.shutdown.hand_over();
+    proxy.shutdown.drain(None);
+    is_served(&mut silent).await;
+    assert_eq!(proxy.join().await, Outcome::Drained);
+    proxy.check_accounts();
+}

@@ -1,0 +1,59 @@
+# frozen_string_literal: true
+
+require "json"
+require "socket"
+require_relative "systemd"
+require_relative "upgrade"
+
+class ProxyMachine
+  # The listening sockets that this process was started with: by the one whose place it takes (see Upgrade), or by
+  # systemd.
+  class Inheritance
+    # @return [Array] [[descriptor, address]]
+    attr_reader :sockets
+
+    def initialize
+      inherited = ENV.delete(Upgrade::VARIABLE)
+      inherited ? read(JSON.parse(inherited)) : @sockets = Systemd.sockets
+    end
+
+    # Whether a process waits for this one to serve.
+    def predecessor?
+      !@channel.nil?
+    end
+
+    # The engine has its own descriptors for what it wanted; the rest is nobody's.
+    def close
+      @sockets.each { |fd,| IO.for_fd(fd).close }
+      @sockets = []
+    end
+
+    # Tells the process before that this one serves, and hears from it what it has counted.
+    # @yieldparam max [Integer] most connections at once
+    # @yieldparam total [Integer] connections
+    def take_over(&counted)
+      return unless @channel
+
+      @channel.puts("ready #{Process.pid}")
+      channel = @channel
+      @channel = nil
+      Thread.new { channel.each_line { |line| counted.call(*JSON.parse(line)) } }
+    end
+
+    # Tells it that this one does not.
+    # @param reason [String]
+    def fail(reason)
+      @channel&.puts("failed #{reason.lines.first.chomp}")
+    rescue SystemCallError
+      nil # Nobody waits any more.
+    end
+
+    private
+
+    def read(inherited)
+      @channel = UNIXSocket.for_fd(inherited.fetch("channel"))
+      @channel.close_on_exec = true
+      @sockets = inherited.fetch("sockets")
+    end
+  end
+end

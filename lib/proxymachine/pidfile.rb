@@ -1,0 +1,28 @@
+# frozen_string_literal: true
+
+class ProxyMachine
+  # A file with the id of the process that serves.
+  class Pidfile
+    # @param path [String]
+    def initialize(path)
+      @path = File.expand_path(path)
+    end
+
+    # Whoever this process becomes must be able to write it again after an upgrade.
+    # @param privileges [Privileges]
+    # @raise [StartError] if it cannot be written
+    def write(privileges)
+      File.write(@path, "#{Process.pid}\n")
+      privileges.own(@path)
+    rescue SystemCallError => e
+      raise StartError, "cannot write the pidfile #{@path}: #{e.message}"
+    end
+
+    # Removes it, unless it tells of another process by now.
+    def remove
+      File.delete(@path) if File.read(@path).to_i == Process.pid
+    rescue SystemCallError
+      nil # Somebody else has removed it, or this user may not.
+    end
+  end
+end

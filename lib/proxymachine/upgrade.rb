@@ -1,0 +1,82 @@
+# frozen_string_literal: true
+
+require "json"
+require "socket"
+require_relative "program"
+
+class ProxyMachine
+  # Starts this program once more, with all its listening sockets, and waits until that one serves: nobody is refused
+  # meanwhile. How the other process sees it is in Inheritance.
+  class Upgrade
+    # Why the new process does not serve.
+    class Failed < StandardError; end
+
+    # Seconds that the new process may take until it serves.
+    PATIENCE = 60
+    # Tells the new process what it inherits.
+    VARIABLE = "PROXYMACHINE_INHERITANCE"
+
+    # @param server [Server]
+    def initialize(server)
+      @server = server
+    end
+
+    # @return [Integer] the new process's id; it serves
+    # @raise [Failed] if there is none
+    def run
+      @channel, theirs = UNIXSocket.pair
+      start(theirs)
+      theirs.close
+      pid = answer
+      @server.engine.hand_over
+      count(@server.stats)
+      pid
+    rescue SystemCallError => e
+      raise Failed, e.message
+    end
+
+    # Tells the new process what was counted until the end.
+    # @param stats [Array<Integer>] current, max, total
+    def ended(stats)
+      count(stats)
+      @channel.close
+    end
+
+    private
+
+    def start(channel)
+      sockets = @server.engine.sockets.map { |fd, address,| [fd, address] }
+      variables = { VARIABLE => JSON.generate({ channel: channel.fileno, sockets: sockets }) }
+      inherited = [channel.fileno, *sockets.map(&:first)].to_h { |fd| [fd, fd] }
+      options = { chdir: Program.directory, close_others: true }.merge(inherited)
+      @pid = Process.spawn(variables, *Program.command, options)
+      @ending = Process.detach(@pid)
+    end
+
+    # "ready PID", "failed REASON", or nothing if it has died.
+    def answer
+      readable = @channel.wait_readable(PATIENCE)
+      word, rest = readable && @channel.gets.to_s.chomp.split(" ", 2)
+      return rest.to_i if word == "ready"
+
+      Process.kill(:TERM, @pid) if @ending.alive?
+      raise Failed, reason(readable, word, rest)
+    end
+
+    def reason(readable, word, rest)
+      return "the new process does not serve after #{PATIENCE} s" unless readable
+      return rest if word == "failed"
+
+      "the new process ended before it served (#{@ending.join(1)&.value || "it made itself a daemon"})"
+    end
+
+    # What was counted since the last time.
+    def count(stats)
+      _, max, total = stats
+      @channel.puts(JSON.generate([max, total - (@told || 0)]))
+      @told = total
+    rescue SystemCallError
+      nil # It has ended already.
+    end
+  end
+end

@@ -1,0 +1,147 @@
+# frozen_string_literal: true
+
+# HUP: another config takes the place of the one that runs, and nobody who is connected, or connects, notices.
+RSpec.describe "A server that is told to reload" do
+  let(:echo) { Backends.echo }
+  let(:proxy) { ProxyProcess.start("proxy { { :close => 'first' } }") }
+
+  def reload(config, expected = /INFO Reloaded/)
+    File.write(proxy.config_path, config)
+    proxy.mark
+    proxy.signal("HUP")
+    proxy.await(expected)
+  end
+
+  # A port that nobody listens on.
+  def free_port
+    TCPServer.open("127.0.0.1", 0) { |server| server.local_address.ip_port }
+  end
+
+  def refused?(port)
+    Client.new(port).close
+    false
+  rescue Errno::ECONNREFUSED, Errno::ECONNRESET
+    true
+  end
+
+  it "asks the new block from then on" do
+    expect(ask("x")).to eq "first"
+    reload("proxy { { :close => 'second' } }")
+    expect(ask("x")).to eq "second"
+  end
+
+  it "asks the new block about a client that the old one had wait" do
+    reload("proxy { |data| data == 'x' ? :noop : { :close => 'old' } }")
+    client = connect.write("x")
+    proxy.await(/noop/)
+    reload("proxy { |data| { :close => \"new: \#{data}\" } }")
+    expect(client.write("y").read_all).to eq "new: xy"
+  end
+
+  it "leaves alone who is connected" do
+    reload("proxy { #{echo.address.inspect} }")
+    client = connect.write("one")
+    expect(client.read(3)).to eq "one"
+    reload("proxy { :close }")
+    expect(client.write("two").read(3)).to eq "two"
+  end
+
+  {
+    "that raises" => ["raise 'oh'", /config\.rb:1: oh \(RuntimeError\)/],
+    "that is no Ruby" => ["proxy {", /config\.rb:1: syntax error/],
+    "without a block" => ["nil", /no proxy block/],
+    "that exits" => ["exit 3", /exit \(SystemExit\)/],
+    "with a setting that is none" => ["idle_timeout 'x'; proxy { :close }", /idle_timeout takes a number/],
+    "with a listener that is none" => ["listen 'nowhere'; proxy { :close }", /cannot listen on "nowhere"/],
+    "with a block for no listener" => ["proxy(:lost) { :close }; proxy { :close }", /no listener has that name/],
+    "that is not there" => [nil, /no such file/]
+  }.each do |what, (config, reason)|
+    it "goes on with the old config, and says why, for one #{what}" do
+      proxy.signal("HUP") && proxy.await(/Reloaded/)
+      config ? File.write(proxy.config_path, config) : File.delete(proxy.config_path)
+      proxy.signal("HUP")
+      expect(proxy.await(/ERROR Cannot reload/)).to match(reason)
+      expect(ask("x")).to eq "first"
+      File.write(proxy.config_path, "proxy { { :close => 'repaired' } }")
+      proxy.mark
+      proxy.signal("HUP")
+      proxy.await(/INFO Reloaded/)
+      expect(ask("x")).to eq "repaired"
+    end
+  end
+
+  it "does not warn of constants that are assigned once more" do
+    2.times { reload("ROUTES = { 'x' => 'found' }\nproxy { |data| { :close => ROUTES[data] } }") }
+    expect(ask("x")).to eq "found"
+    expect(proxy.stderr).to eq ""
+  end
+
+  it "takes new limits" do
+    reload("decision_timeout 0.01\nproxy { :close }")
+    expect(connect.read_all).to eq ""
+    proxy.await(/no decision after 0\.01s/)
+  end
+
+  it "keeps to the limits of the command line" do
+    strict = ProxyProcess.start("proxy { :close }", args: %w[-h 127.0.0.1 -p 0 --decision-timeout 0.01])
+    File.write(strict.config_path, "decision_timeout 100\nproxy { :close }")
+    strict.signal("HUP")
+    strict.await(/Reloaded/)
+    expect(connect(strict).read_all).to eq ""
+  end
+
+  it "says that the number of threads stays" do
+    reload("threads 2\nproxy { :close }", /WARN threads stays 1: 2 takes a restart or an upgrade \(USR2\)\./)
+    expect(ask("x")).to eq ""
+  end
+
+  it "opens listeners, and closes those that are gone" do
+    one = free_port
+    two = free_port
+    reload("listen '127.0.0.1:#{one}', :name => :one\nproxy { 'x' }\nproxy(:one) { { :close => 'one' } }")
+    expect(Client.new(one).write("x").read_all).to eq "one"
+    reload("listen '127.0.0.1:#{two}', :name => :two\nproxy { |d, client| { :close => client.listener.to_s } }")
+    expect(Client.new(two).write("x").read_all).to eq "two"
+    eventually { expect(refused?(one)).to be true }
+    expect(ask("x")).to match(/\A127\.0\.0\.1:0\z/)
+  end
+
+  it "goes on at a Unix socket that stays, whose file it keeps" do
+    path = File.join(proxy.dir, "socket")
+    answer = ->(text) { "listen 'unix:#{path}'\nproxy { { :close => '#{text}' } }" }
+    %w[one two].each do |text|
+      reload(answer.call(text))
+      expect(UNIXSocket.open(path) { |socket| socket.write("x") && socket.read }).to eq text
+    end
+    reload("proxy { :close }")
+    eventually { expect(File.exist?(path)).to be false }
+  end
+
+  it "refuses and loses no connection meanwhile" do
+    reload("proxy { |data| { :close => data } }")
+    visitors = Array.new(4) do
+      Thread.new { Array.new(300) { |number| ask(number.to_s) == number.to_s } }
+    end
+    10.times { reload("proxy { |data| { :close => data } }") } while visitors.any?(&:alive?)
+    expect(visitors.flat_map(&:value)).to all be true
+  end
+
+  it "does not reload any more once it is ending" do
+    client = connect.write("x")
+    expect(client.read_all).to eq "first"
+    reload("proxy { :noop }")
+    connect.write("x")
+    proxy.await(/noop/)
+    proxy.signal("QUIT")
+    proxy.await(/Received QUIT/)
+    proxy.signal("HUP")
+    proxy.await("WARN Cannot reload: the server is ending.")
+  end
+
+  it "leaves the trap of the config alone" do
+    own = ProxyProcess.start("trap('HUP') { puts 'my own' }\nproxy { { :close => 'here' } }")
+    own.signal("HUP")
+    eventually { own.stdout.include?("my own\n") }
+    expect(ask("x", own)).to eq "here"
+  end
+end
