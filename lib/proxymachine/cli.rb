@@ -82,6 +82,7 @@ class ProxyMachine
       operations = Operations.new(File.expand_path(config), @options.pidfile)
       ProxyMachine.operations = operations
       operations.hear
+      ProxyMachine.configuration.listeners.offer(operations.sockets.map(&:last).grep(/\Asystemd:/).uniq)
       load
       ProxyMachine.run(File.basename(config).chomp(".rb"), nil, nil)
       0

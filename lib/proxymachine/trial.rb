@@ -13,7 +13,7 @@ class ProxyMachine
     # @param listener [String, nil] the name of the listener at which the bytes come in
     def initialize(blocks, listener = nil, out: $stdout)
       @block = blocks.router(listener&.to_sym)
-      raise ConfigError, "no proxy block for the listener #{listener.inspect}" unless @block
+      raise ConfigError, "no proxy block for #{who(listener)}" unless @block
 
       @listener = listener
       @out = out
@@ -36,6 +36,10 @@ class ProxyMachine
 
     private
 
+    def who(listener)
+      listener ? "the listener #{listener.inspect}" : "clients without a listener's name: say --listener NAME"
+    end
+
     def each_chunk(file)
       input = file == "-" ? $stdin : File.open(file, "rb")
       loop { yield input.readpartial(CHUNK) }
@@ -44,10 +48,18 @@ class ProxyMachine
     end
 
     def decides?(data)
-      answer = @block.call(data.dup, Client.new(@listener&.to_sym, CLIENT))
+      answer = ask(data)
+      @out.puts "after #{data.bytesize} bytes: #{Text.inspect(answer)}"
       meaning, decided = Engine.explain(answer)
-      @out.puts "after #{data.bytesize} bytes: #{Text.inspect(answer)}", "  #{meaning}"
+      @out.puts "  #{meaning}"
       decided
+    end
+
+    def ask(data)
+      @block.call(data.dup, Client.new(@listener&.to_sym, CLIENT))
+    rescue StandardError, ScriptError => e
+      place = e.backtrace&.first.to_s[/\A.*?:\d+/]
+      raise ConfigError, "#{place}: the proxy block raised #{e.class}: #{e.message.lines.first&.chomp}"
     end
 
     # Who seems to ask: see Client.

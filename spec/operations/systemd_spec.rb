@@ -1,0 +1,108 @@
+# frozen_string_literal: true
+
+# What systemd passes and hears: sd_listen_fds(3), sd_notify(3). The specs are its other end.
+RSpec.describe "A server under systemd" do
+  let(:dir) { Dir.mktmpdir("proxymachine-spec") }
+  let(:ear) { Socket.new(:UNIX, :DGRAM).tap { |socket| socket.bind(Addrinfo.unix(File.join(dir, "notify"))) } }
+
+  after do
+    ear.close
+    FileUtils.rm_rf(dir)
+  end
+
+  def heard
+    @heard ||= []
+    loop { @heard.concat(ear.recv_nonblock(4096).lines(chomp: true)) }
+  rescue IO::WaitReadable
+    @heard
+  end
+
+  def start(config, env = {}, **options)
+    ProxyProcess.start(config, env: { "NOTIFY_SOCKET" => ear.local_address.unix_path }.merge(env), **options)
+  end
+
+  def await(line)
+    eventually { expect(heard).to include(match(line)) }
+  end
+
+  it "tells that it is ready, reloads, and ends" do
+    proxy = start("proxy { :noop }")
+    await("READY=1")
+    expect(heard).to include "MAINPID=#{proxy.pid}"
+    heard.clear
+    proxy.signal("HUP")
+    await(/\ARELOADING=1\z/)
+    await(/\AMONOTONIC_USEC=\d+\z/)
+    await(/\AREADY=1\z/)
+    connect(proxy).write("x")
+    proxy.await(/noop/)
+    proxy.signal("QUIT")
+    await(/\ASTOPPING=1\z/)
+  end
+
+  it "shows its connections" do
+    proxy = start("proxy { { :close => 'x' } }")
+    ask("x", proxy)
+    await(%r{\ASTATUS=\d/1/1 cur/max/tot connections\z})
+  end
+
+  it "hears the watchdog's wish, and lives on" do
+    proxy = start("proxy { { :close => 'x' } }", { "WATCHDOG_USEC" => "100000" })
+    eventually { expect(heard.count("WATCHDOG=1")).to be > 3 }
+    expect(ask("x", proxy)).to eq "x"
+  end
+
+  it "tells which process goes on after an upgrade" do
+    proxy = start("proxy { { :close => Process.pid.to_s } }")
+    await("READY=1")
+    heard.clear
+    proxy.signal("USR2")
+    pid = proxy.await(/INFO Upgraded: process \d+/)[/\d+/]
+    await("MAINPID=#{pid}")
+    expect(proxy.wait).to be_success
+    expect(heard).not_to include "STOPPING=1"
+    Process.kill(:KILL, pid.to_i)
+  end
+
+  describe "that passes sockets" do
+    let(:passed) { TCPServer.new("127.0.0.1", 0) }
+    let(:port) { passed.local_address.ip_port }
+
+    after { passed.close }
+
+    # LISTEN_PID is the process that execs, which only it knows.
+    def start_with_socket(config, args, names: "web")
+      through = ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=$0 exec "$@"', names]
+      proxy = ProxyProcess.new(config, args: args, through: through, 3 => passed.fileno)
+      proxy.await(/Listening on/)
+      proxy
+    end
+
+    it "listens on them if nobody says where, and calls them by their names" do
+      start_with_socket("proxy(:web) { |data, client| { :close => client.listener.to_s } }", [])
+      expect(Client.new(port).write("x").read_all).to eq "web"
+    end
+
+    it "takes them by name" do
+      start_with_socket("listen 'systemd:web'\nproxy { { :close => 'named' } }", [])
+      expect(Client.new(port).write("x").read_all).to eq "named"
+    end
+
+    it "takes one that has the address of a listener" do
+      start_with_socket("proxy { { :close => 'found' } }", ["-h", "127.0.0.1", "-p", port.to_s])
+      expect(Client.new(port).write("x").read_all).to eq "found"
+    end
+
+    it "loses no connection that came before it started" do
+      early = Client.new(port).write("x")
+      start_with_socket("proxy { { :close => 'at last' } }", [])
+      expect(early.read_all).to eq "at last"
+    end
+
+    it "says that there is none of a name" do
+      child = ProxyProcess.new("listen 'systemd:lost'\nproxy { :close }", args: [])
+      expect(child.wait.exitstatus).to eq 1
+      expect(child.stderr).to match(/cannot listen on systemd:lost: systemd passed no socket of that name/)
+    end
+  end
+end
