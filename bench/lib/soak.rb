@@ -13,6 +13,8 @@ module Bench
     GROWTH = 3 * 1024
     # Seconds of processor time in a quiet second.
     IDLE = 0.2
+    # Reloads before, and after, the upgrade.
+    RELOADS = 5
     # Seconds of load before the drain.
     BEFORE_DRAIN = 2
 
@@ -22,7 +24,7 @@ module Bench
       @only = only
       @out = out
       @faults = []
-      @stretches = []
+      @stretches = Stretches.new
     end
 
     # Runs, prints, and tells whether all was well.
@@ -42,6 +44,7 @@ module Bench
       warm = stretch(@seconds / 4.0)
       hot = stretch(@seconds * 3 / 4.0)
       compare(fresh, warm, hot)
+      change(@seconds / 4.0)
       idle
       drain
       check_log
@@ -58,53 +61,56 @@ module Bench
     # Loads for about so long, waits until all is quiet, and looks.
     def stretch(seconds)
       count = (seconds * RATE).ceil
-      note(@load.run(@proxy.port, opened, count, limit: limit(seconds)))
+      note(@load.run(@proxy.port, @stretches.opened, count, limit: limit(seconds)))
       @proxy.quiet
     end
 
-    # A machine that has much else to do takes its time.
-    def limit(seconds)
-      (20 * seconds) + 120
+    # Reloads and an upgrade under load, of which nobody may notice anything.
+    def change(seconds)
+      count = (seconds * RATE).ceil
+      note(@load.run(@proxy.port, @stretches.opened, count, limit: limit(seconds)) do
+        RELOADS.times { reload(seconds) }
+        @proxy.upgrade(limit(0))
+        RELOADS.times { reload(seconds) }
+      end)
+      status = @proxy.status_before_upgrade(limit(0))
+      check(status&.success?, "after USR2 the process before ended with #{status.inspect}")
     end
+
+    def reload(seconds)
+      @proxy.signal("HUP")
+      sleep(seconds / (4 * RELOADS))
+    end
+
+    # A machine that has much else to do takes its time.
+    def limit(seconds) = (20 * seconds) + 120
 
     def note(result)
       @stretches << result
-      @faults.concat(result["failures"])
-      more = result["failed"] - result["failures"].size
-      @faults << "and #{more} more such" if more.positive?
-    end
-
-    def opened
-      @stretches.sum { |result| result["opened"] }
-    end
-
-    def kinds
-      @stretches.map { |result| result["kinds"] }.reduce { |one, other| one.merge(other) { |_, a, b| a + b } }
-                .tap { |all| all.default = 0 }
+      @faults.concat(@stretches.failures)
     end
 
     def compare(fresh, warm, hot)
       [warm, hot].each { |state| @faults.concat(state.left_open(fresh)) }
       # Those that were reset at once may have been so before they were accepted.
-      range = opened - kinds["abrupt"]..opened
+      range = @stretches.opened - @stretches.kinds["abrupt"]..@stretches.opened
       check(range.cover?(hot.total), "the title counts #{hot.total} connections of #{range}")
       growth = hot.memory - warm.memory
       check(growth < GROWTH, "memory grew by #{growth} KiB after the first quarter")
     end
 
     def idle
+      @accepted = @proxy.quiet.total
       spent = @proxy.processor_time(1)
       check(spent < IDLE, "#{spent} s of processor time in a second without connections")
-      @accepted = @proxy.quiet.total
     end
 
     def drain
-      note(@load.drain(@proxy.port, opened, limit: limit(BEFORE_DRAIN)) do
+      note(@load.drain(@proxy.port, @stretches.opened, limit: limit(BEFORE_DRAIN)) do
         sleep BEFORE_DRAIN
         @proxy.signal("QUIT")
       end)
-      status = @proxy.wait(limit(0))
-      check(status&.success?, "after QUIT the process ended with #{status.inspect}")
+      check(@proxy.ended?(limit(0)), "after QUIT the process did not end")
     end
 
     def check_log
@@ -115,7 +121,7 @@ module Bench
       let_in = drained["opened"] - drained["turned_away"]
       check(total.between?(let_in, drained["opened"]), "the drain accepted #{total}, not #{let_in} or a few more")
       check(@log.counts[:waiting].positive?, "nothing was under way when the drain began")
-      @faults.concat(@log.faults(kinds, @log.counts[:accepted]))
+      @faults.concat(@log.faults(@stretches.kinds, @log.counts[:accepted]))
     end
 
     def check(good, fault)
@@ -123,10 +129,8 @@ module Bench
     end
 
     def keep_log
-      return unless @proxy
-
       kept = File.join(Dir.tmpdir, "soak-#{@seed}.log")
-      FileUtils.cp(@proxy.log, kept)
+      FileUtils.cp(@proxy.log, kept) if @proxy
       @out.puts "The proxy's log is kept: #{kept}"
     end
   end
@@ -135,4 +139,5 @@ end
 require_relative "soak/load"
 require_relative "soak/proxy"
 require_relative "soak/log"
+require_relative "soak/stretches"
 require_relative "soak/table"

@@ -23,9 +23,10 @@ module Bench
         *@backends, @refusing = answer(10).split.map(&:to_i)
       end
 
-      # Plays `count` connections from the number `first` on; returns what came of them.
+      # Plays `count` connections from the number `first` on, while the block runs; returns what came of them.
       def run(port, first, count, limit:)
         @io.puts("run #{port} #{first} #{count}")
+        yield if block_given?
         JSON.parse(answer(limit))
       end
 

@@ -18,7 +18,10 @@ module Bench
         dialing: /\A INFO Establishing new connection with #{REMOTE}\z/,
         connected: /\A INFO Successful connection to #{REMOTE}\z/,
         left: /\A INFO Client closed while server connection in progress\. Dropping\.\z/,
-        received: /\A INFO Received QUIT signal\. No longer accepting new connections\.\z/,
+        received: /\A INFO Received (QUIT|USR2) signal\. No longer accepting new connections\.\z/,
+        reloaded: /\A INFO Reloaded \S+\. Listening on #{CLIENT}\.\z/,
+        upgrading: /\A INFO Upgrading: starting .*\z/,
+        upgraded: /\A INFO Upgraded: process \d+ has taken over\.\z/,
         waiting: /\A INFO Waiting for \d+ connections to finish\.\z/,
         retrying: /\A WARN Retrying connection with #{REMOTE} \(#([1-9]|10)\)\z/,
         failed: /\AERROR Connect #{REMOTE} failed after ten attempts\.\z/,
@@ -51,7 +54,7 @@ module Bench
       def exact(kinds, total)
         { accepted: total, raised: kinds["raises"], nonsense: kinds["nonsense"], inactive: kinds["inactive"],
           inactivity_callback: kinds["inactive"], connect_callback: counts[:failed] + counts[:premature],
-          listening: 1, hints: 2, received: 1 }
+          listening: 2, hints: 4, received: 2, reloaded: 2 * RELOADS, upgrading: 1, upgraded: 1 }
       end
 
       # Whoever leaves may leave before or after a line is caused.

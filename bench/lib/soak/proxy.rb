@@ -29,9 +29,11 @@ module Bench
         @log = File.join(directory, "log")
         config = File.join(CONFIGS, "soak.rb")
         env = { "SOAK_BACKENDS" => load.backends.join(","), "SOAK_REFUSING" => load.refusing.to_s }
+        @pidfile = File.join(directory, "pid")
         command = [RbConfig.ruby, "-I#{File.join(ROOT, "lib")}", File.join(ROOT, "exe/proxymachine"), "-c", config,
-                   "-h", "127.0.0.1", "-p", @port.to_s]
+                   "-h", "127.0.0.1", "-p", @port.to_s, "--pidfile", @pidfile]
         @child = Child.new(command, env: env, log: @log).ready(@port)
+        @pid = @child.pid
       end
 
       # Waits until the title says that no connection is left.
@@ -57,19 +59,43 @@ module Bench
         Process.kill(name, pid)
       end
 
-      # Its Process::Status, or nil if it does not end.
-      def wait(seconds)
+      # From now on it is the process that takes over.
+      def upgrade(seconds)
+        signal("USR2")
+        deadline = now + seconds
+        while (@pid = File.read(@pidfile).to_i) == @child.pid
+          raise Trouble, "no process has taken over after #{seconds} s: #{@child.output}" if now > deadline
+
+          sleep 0.02
+        end
+      end
+
+      # The Process::Status of the one before, or nil if that does not end.
+      def status_before_upgrade(seconds)
         @child.wait(seconds) && @child.status
+      end
+
+      # Whether it ends. It is not a child of this process any more.
+      def ended?(seconds)
+        deadline = now + seconds
+        sleep 0.1 while alive? && now < deadline
+        !alive?
       end
 
       def stop
         @child.stop
+        Process.kill("KILL", pid) if pid != @child.pid && alive?
       end
 
       private
 
-      def pid
-        @child.pid
+      attr_reader :pid
+
+      # A process that has ended and that nobody has waited for is none.
+      def alive?
+        !File.read("/proc/#{pid}/stat").match?(/\) Z /)
+      rescue SystemCallError
+        false
       end
 
       # Current, max, total.

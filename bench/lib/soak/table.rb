@@ -21,7 +21,7 @@ module Bench
 
       def traffic
         head = ["", "opened", "seconds", "MiB up", "MiB down", "longest, s", "which was"]
-        rows = @stretches.zip(%w[warm-up load drain]).map { |result, name| [name, *figures(result)] }
+        rows = @stretches.zip(%w[warm-up load changes drain]).map { |result, name| [name, *figures(result)] }
         [head, *rows].map { |row| row.map { |cell| cell.to_s.rjust(11) }.join }
       end
 
@@ -38,9 +38,7 @@ module Bench
       end
 
       def kinds
-        counts = Hash.new(0)
-        @stretches.each { |result| result["kinds"].each { |kind, count| counts[kind] += count } }
-        cells = counts.map { |kind, count| kind.ljust(18) + count.to_s.rjust(6) }
+        cells = @stretches.kinds.map { |kind, count| kind.ljust(18) + count.to_s.rjust(6) }
         cells.each_slice(3).map { |row| row.join("   ") }
       end
     end
