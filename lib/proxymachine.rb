@@ -184,6 +184,8 @@ class ProxyMachine
     end
 
     def announce
+      return if operations&.silent?
+
       @server.addresses.each { |address| LOGGER.info "Listening on #{address}" }
       LOGGER.info "Send QUIT to quit after waiting for all connections to finish."
       LOGGER.info "Send TERM or INT to quit after waiting for up to #{MAX_FAST_SHUTDOWN_SECONDS} seconds " \

@@ -9,9 +9,6 @@ class ProxyMachine
     REQUESTS = 5
     private_constant :GRACE, :REQUESTS
 
-    # @return [Engine]
-    attr_reader :engine
-
     # @param configuration [Configuration]
     # @param first [String, nil] "host:port" to listen on before all others
     # @param inherited [Array] what another process has bound: [[descriptor, address]]
@@ -30,9 +27,36 @@ class ProxyMachine
     # What it listens on, with the ports that were taken where 0 was asked for.
     # @return [Array<String>]
     def addresses
-      @engine.sockets.uniq { |_, address| address }.map do |_, address, port|
+      Server.addresses(sockets)
+    end
+
+    # The same of sockets that nobody may serve yet.
+    # @param sockets [Array] [[descriptor, address, port]]
+    def self.addresses(sockets)
+      sockets.uniq { |_, address| address }.map do |_, address, port|
         port ? address.sub(/:\d+\z/, ":#{port}") : address
       end
+    end
+
+    # What it listens on, for another process to inherit.
+    # @return [Array] [[descriptor, address, port]]
+    def sockets
+      @engine.sockets
+    end
+
+    # After the drain that comes now, it all goes on in another process.
+    def hand_over
+      @engine.hand_over
+    end
+
+    # Another process listens there, too, and goes on doing so.
+    def keep_files
+      @engine.keep_files
+    end
+
+    # Connections that another process counted before this one took over.
+    def carry_over(max, total)
+      @engine.carry_over(max, total)
     end
 
     # Has another configuration count for all that comes from now on; who is connected stays.

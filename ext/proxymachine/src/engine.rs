@@ -79,44 +79,48 @@ impl Engine {
         })
     }
 
-    /// `prepare(listeners, settings)`: opens what is wanted and not open yet, for `apply`. If something cannot
-    /// be listened on, all stays as it is.
-    fn prepare(ruby: &Ruby, this: &Self, wanted: RArray, settings: RHash) -> Result<(), Error> {
-        let Some(control) = this.control.get() else {
-            return Err(error::new(ruby, "Error", "an engine is reloaded while it runs"));
-        };
+    /// `prepare(listeners, settings)`: opens what is wanted and not open yet, for `apply`; returns what `sockets`
+    /// will be. If something cannot be listened on, all stays as it is.
+    fn prepare(ruby: &Ruby, this: &Self, wanted: RArray, settings: RHash) -> Result<Vec<Open>, Error> {
         let config = Config { threads: this.config.threads, ..read_config(settings)? };
-        let open = control.listeners().map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
+        let open = match this.control.get() {
+            Some(control) => control.listeners(),
+            None => lock(&this.listeners).iter().map(Listener::try_clone).collect(),
+        };
+        let open = open.map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
         let listeners = open_all(ruby, wanted, open)?;
+        let sockets = listeners.iter().map(describe).collect();
         *lock(&this.prepared) =
             Some(Prepared { listeners, config, slow_block: seconds(settings, "slow_block")? });
-        Ok(())
+        Ok(sockets)
     }
 
     /// `apply`: from now on what was prepared counts. What is connected stays as it is.
     fn apply(&self) {
-        let prepared = lock(&self.prepared).take();
-        if let (Some(control), Some(Prepared { listeners, config, slow_block })) =
-            (self.control.get(), prepared)
-        {
-            self.bridge.set_slow_block(slow_block);
-            control.reload(listeners, config);
+        let Some(Prepared { listeners, config, slow_block }) = lock(&self.prepared).take() else { return };
+        self.bridge.set_slow_block(slow_block);
+        match self.control.get() {
+            Some(control) => control.reload(listeners, config),
+            None => *lock(&self.listeners) = listeners,
         }
     }
 
-    /// `sockets`: what it listens on, as `[[descriptor, address, port], …]`; the port is nil for a Unix socket.
-    fn sockets(&self) -> Vec<(i32, String, Option<u16>)> {
-        let describe =
-            |listener: &Listener| (listener.fd(), listener.endpoint().address().to_owned(), listener.port());
+    /// `sockets`: what it listens on.
+    fn sockets(&self) -> Vec<Open> {
         match self.control.get() {
             Some(control) => control.inspect(|listeners| listeners.iter().map(describe).collect()),
             None => lock(&self.listeners).iter().map(describe).collect(),
         }
     }
 
-    /// `hand_over`: another process listens there, too, and goes on doing so.
+    /// `hand_over`: after the drain that comes now, it all goes on in another process.
     fn hand_over(&self) {
         self.shutdown.hand_over();
+        self.keep_files();
+    }
+
+    /// `keep_files`: another process listens there, too, and goes on doing so.
+    fn keep_files(&self) {
         if let Some(control) = self.control.get() {
             control.inspect(|listeners| listeners.iter().for_each(Listener::keep_file));
         }
@@ -231,6 +235,13 @@ impl Engine {
     }
 }
 
+/// For Ruby: `[descriptor, address, port]`; the port is nil for a Unix socket.
+type Open = (i32, String, Option<u16>);
+
+fn describe(listener: &Listener) -> Open {
+    (listener.fd(), listener.endpoint().address().to_owned(), listener.port())
+}
+
 /// Opens what is wanted. What is left of `open` in the end is closed, unless somebody else has it, too.
 fn open_all(ruby: &Ruby, wanted: RArray, mut open: Vec<Listener>) -> Result<Vec<Listener>, Error> {
     let mut listeners = Vec::new();
@@ -293,6 +304,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("apply", method!(Engine::apply, 0))?;
     class.define_method("sockets", method!(Engine::sockets, 0))?;
     class.define_method("hand_over", method!(Engine::hand_over, 0))?;
+    class.define_method("keep_files", method!(Engine::keep_files, 0))?;
     class.define_method("want", method!(Engine::want, 3))?;
     class.define_method("run", method!(Engine::run, 1))?;
     class.define_method("work", method!(Engine::work, 1))?;
