@@ -80,6 +80,11 @@ module Prerequisites
       ENV.key?("LIBCLANG_PATH") || gem?("libclang") || !Dir.glob(LIBCLANG).empty?
     end
 
+    # Debian keeps them out of the PATH.
+    def postgres?
+      !Dir.glob("/usr/lib/postgresql/*/bin/initdb").empty? || runs?("initdb", "--version")
+    end
+
     # Rust downloads its crates over TLS; elsewhere the certificates are always there.
     def certificates?
       !File.exist?("/etc/debian_version") || File.exist?("/etc/ssl/certs/ca-certificates.crt")
@@ -113,6 +118,9 @@ module Prerequisites
     [:test, "strace", { debian: "strace", fedora: "strace", arch: "strace" }, -> { runs?("strace", "-V") }],
     [:test, "nginx", { debian: "nginx", fedora: "nginx", arch: "nginx", homebrew: "nginx" },
      -> { runs?("nginx", "-v") }],
+    [:test, "PostgreSQL's server and psql",
+     { debian: "postgresql", fedora: "postgresql-server", arch: "postgresql", homebrew: "postgresql" },
+     -> { runs?("psql", "--version") && postgres? }],
     [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],
     [:test, "rubocop", { debian: "rubocop", gem: "rubocop" }, -> { gem?("rubocop") }],
     [:test, "cargo fmt", { debian: "rustfmt", fedora: "rustfmt", rustup: "component add rustfmt" },
