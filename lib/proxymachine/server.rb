@@ -33,7 +33,7 @@ class ProxyMachine
     # The same of sockets that nobody may serve yet.
     # @param sockets [Array] [[descriptor, address, port]]
     def self.addresses(sockets)
-      sockets.uniq { |_, address| address }.map do |_, address, port|
+      sockets.uniq { |_, address, port| [address, port] }.map do |_, address, port|
         port ? address.sub(/:\d+\z/, ":#{port}") : address
       end
     end
@@ -92,6 +92,11 @@ class ProxyMachine
         @engine.flush(@handler)
       end
       @engine.outcome
+    end
+
+    # Writes a line to the log, as long as it runs. May be called from a trap.
+    def warn(line)
+      @engine.warn(line) if @runner
     end
 
     # Stops accepting, and ends +run+ when all connections have ended or +limit+ seconds are over.
