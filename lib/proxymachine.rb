@@ -69,6 +69,13 @@ class ProxyMachine
     # @return [Operations, nil]
     attr_accessor :operations
 
+    # Says so in the log if a verb that is only read with the whole config was called later. It does not raise: a
+    # config that loads itself again for its routes calls it, too.
+    # @param verb [Symbol]
+    def late(verb)
+      @server&.warn("#{verb} is read when the server starts or reloads: now it changes nothing") unless @draft
+    end
+
     # Sets what decides where connections go. Takes effect for the next decision.
     # @param callable [Proc, Method, #call] gets a String and perhaps a Client, answers as docs/routing.md lists
     # @param listener [Symbol, nil] only for the clients of the listener of that name

@@ -214,6 +214,11 @@ impl Engine {
         self.shutdown.drain(limit.map(|limit| Duration::try_from_secs_f64(limit).unwrap_or_default()));
     }
 
+    /// `warn(line)`: has it written to the log. Safe in a trap.
+    fn warn(&self, text: String) {
+        self.bridge.queue.send(vec![Event::Line(Line::new(Severity::Warn, text))]);
+    }
+
     /// Waits, on another thread than the one that runs, until all connections have ended.
     fn await_end(&self) -> Result<(), Error> {
         while !self.bridge.queue.is_finished() {
@@ -311,6 +316,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("dismiss", method!(Engine::dismiss, 0))?;
     class.define_method("flush", method!(Engine::flush, 1))?;
     class.define_method("drain", method!(Engine::drain, 2))?;
+    class.define_method("warn", method!(Engine::warn, 1))?;
     class.define_method("outcome", method!(Engine::outcome, 0))?;
     class.define_method("await_end", method!(Engine::await_end, 0))?;
     class.define_method("carry_over", method!(Engine::carry_over, 2))?;
