@@ -115,6 +115,8 @@ module Prerequisites
     [:test, "ps", { debian: "procps", fedora: "procps-ng", arch: "procps-ng" }, -> { runs?("ps") }],
     [:test, "openssl", { debian: "openssl", fedora: "openssl", arch: "openssl", homebrew: "openssl" },
      -> { runs?("openssl", "version") }],
+    [:test, "haproxy", { debian: "haproxy", fedora: "haproxy", arch: "haproxy", homebrew: "haproxy" },
+     -> { runs?("haproxy", "-v") }],
     [:test, "strace", { debian: "strace", fedora: "strace", arch: "strace" }, -> { runs?("strace", "-V") }],
     [:test, "nginx", { debian: "nginx", fedora: "nginx", arch: "nginx", homebrew: "nginx" },
      -> { runs?("nginx", "-v") }],
