@@ -59,8 +59,14 @@ class ProxyMachine
       word, rest = readable && @channel.gets.to_s.chomp.split(" ", 2)
       return rest.to_i if word == "ready"
 
-      Process.kill(:TERM, @pid) if @ending.alive?
+      give_up unless readable
       raise Failed, reason(readable, word, rest)
+    end
+
+    def give_up
+      Process.kill(:TERM, @pid)
+    rescue Errno::ESRCH
+      nil # It has ended just now, or made itself a daemon.
     end
 
     def reason(readable, word, rest)

@@ -97,8 +97,11 @@ impl Listener {
             return open_unix(path, options, endpoint, open).map(|listener| vec![listener]);
         }
         if address.starts_with("systemd:") || address.ends_with(":0") {
-            let known = take_all(open, &endpoint, |listener| *listener.endpoint.address == *address);
+            let mut known = take_all(open, &endpoint, |listener| *listener.endpoint.address == *address);
             if !known.is_empty() {
+                // A second free port is another listener's.
+                let others = if address.ends_with(":0") { known.split_off(1) } else { Vec::new() };
+                open.extend(others);
                 return Ok(known);
             }
         }
