@@ -2,20 +2,7 @@
 
 # The configs in docs/sniffers.md, as they stand there but for the addresses, with real clients.
 RSpec.describe "docs/sniffers.md" do
-  documentation = File.read(File.join(ProxyProcess::ROOT, "docs", "sniffers.md"))
-
-  # The configs below a heading.
-  configs = lambda do |heading|
-    section = documentation.split(/^(?=#+ )/).find { |text| text.start_with?(/#+ #{heading}$/) }
-    section.scan(/^```ruby\n(.*?)^```$/m).flatten
-  end
-
-  # The proxy with one of them, its addresses replaced.
-  define_method(:documented) do |heading, number = 0, addresses = {}|
-    config = configs.call(heading).fetch(number)
-    addresses.each { |address, server| config.gsub!(address, server.address) or raise "no #{address} there" }
-    ProxyProcess.start(config)
-  end
+  documents("docs/sniffers.md")
 
   {
     "TLS.client_hello" => ["tls/curl"], "HTTP.request" => ["http/curl"], "Postgres.startup" => ["postgres/psql"],
@@ -23,7 +10,7 @@ RSpec.describe "docs/sniffers.md" do
     "Git.request" => ["git/fetch"]
   }.each do |sniffer, captures|
     it "lists what a value of #{sniffer} tells" do
-      row = documentation[/^\| `ProxyMachine::#{sniffer}` \| (.*) \|$/, 1]
+      row = page[/^\| `ProxyMachine::#{sniffer}` \| (.*) \|$/, 1]
       names = row.scan(/`(\w+\??)(?:\(\w+\))?`/).flatten.map(&:to_sym).grep_v(/^(Greeting|Request)$/)
       container, method = sniffer.split(".")
       values = captures.flat_map { |name| [Capture.read(name), Capture.read(name)[0, 4]] }.filter_map do |data|
@@ -53,6 +40,16 @@ RSpec.describe "docs/sniffers.md" do
     it "takes those that ask for another name, or for none, to the server for the rest" do
       expect(TlsServer.name_shown_to_client(proxy.port, "-servername", "red.example")).to eq "other.example"
       expect(TlsServer.name_shown_to_client(proxy.port, "-noservername")).to eq "other.example"
+    end
+
+    it "waits for a name that is spread over records and chunks" do
+      data = Capture.read("tls/openssl_in_three_records")
+      client = connect
+      data.bytes.each_slice(300).map { |bytes| bytes.pack("C*") }.each_with_index do |chunk, index|
+        eventually { proxy.lines.grep(/\A#{Regexp.escape(answer_line(client, :noop))}/).size == index }
+        client.write(chunk)
+      end
+      expect(client.read(1)).to eq "\x16" # The server's half of the handshake.
     end
 
     it "closes at once what is no TLS" do

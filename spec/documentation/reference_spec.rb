@@ -1,0 +1,71 @@
+# frozen_string_literal: true
+
+require "json"
+
+# docs/reference.md has one table, and it lists what there is: no more and no less.
+RSpec.describe "docs/reference.md" do
+  documents("docs/reference.md")
+
+  # What the code has.
+  running(:code) do
+    RubyScript.new(<<~RUBY)
+      require "json"
+      require "proxymachine"
+      own = ->(name) { Kernel.instance_method(name).source_location&.first.to_s.end_with?("proxymachine/verbs.rb") }
+      verbs = (Kernel.private_instance_methods(false) + Kernel.public_instance_methods(false)).select(&own)
+      defaults = ProxyMachine::Settings::ALL.transform_values(&:default)
+      puts JSON.generate(:verbs => verbs, :options => ProxyMachine::Listeners.const_get(:OPTIONS), :defaults => defaults)
+    RUBY
+  end
+
+  let(:known) { code.wait && JSON.parse(code.stdout, symbolize_names: true) }
+  let(:rows) { page.scan(/^\| (`.*?`) \| ([^|]*)\| ([^|]*)\| (.+) \|$/).map { |row| row.map(&:strip) } }
+
+  # The first words in backticks of the rows of this kind.
+  def listed(kind)
+    rows.select { |row| row[1].match?(kind) }.map(&:first)
+  end
+
+  it "lists every verb" do
+    names = listed(/\bverb\b/).map { |cell| cell[/\A`(\w+)/, 1] }
+    expect(names.uniq).to match_array known.fetch(:verbs)
+  end
+
+  it "lists every option of listen" do
+    names = listed(/option of `listen`/).map { |cell| cell[/\A`:(\w+)`\z/, 1] }
+    expect(names).to match_array known.fetch(:options)
+  end
+
+  it "lists every key of an answer" do
+    source = Documentation.read("ext/proxymachine/src/verdict.rs")
+    keys = source.scan(/^const (?:KEYS|RARE): .*? = \[(.*?)\];/m).flatten.join.scan(/\w+/)
+    expect(keys.size).to be >= 11
+    expect(listed(/\Akey /).map { |cell| cell[/\A`:(\w+)`\z/, 1] }).to match_array keys
+  end
+
+  it "lists every flag, as --help does" do
+    help = Child.new(*ProxyProcess.command, "--help").tap(&:wait).stdout
+    flags = help.scan(/^ +(?:(-\w), )?(--[\w-]+)/)
+    expect(listed(/flag/).map { |cell| [cell[/`(-\w)`/, 1], cell[/`(--[\w-]+)/, 1]] }).to match_array flags
+  end
+
+  it "tells the defaults of the settings" do
+    known.fetch(:defaults).each do |name, default|
+      told = rows.find { |row| row.first.start_with?("`#{name}`") }.fetch(2)
+      name == :max_connections ? expect(told).to(match(/descriptors/)) : expect(told).to(eq(format_default(default)))
+    end
+  end
+
+  def format_default(default)
+    default ? default.to_s.delete_suffix(".0") : "none"
+  end
+
+  it "tells the defaults of an answer, which are the engine's" do
+    config = Documentation.read("ext/engine/src/config.rs")
+    told = ->(key) { rows.find { |row| row.first == "`:#{key}`" }.fetch(2) }
+    expect(told["retries"]).to eq config[/connect_retries: (\d+),/, 1]
+    expect(told["retry_delay"].to_f * 1000).to eq config[/retry_delay: Duration::from_millis\((\d+)\)/, 1].to_i
+    expect(told["connect_timeout"])
+      .to eq Documentation.read("ext/engine/src/verdict.rs")[/CONNECT_TIMEOUT: .*from_secs\((\d+)\)/, 1]
+  end
+end

@@ -1,0 +1,31 @@
+# frozen_string_literal: true
+
+# The configs in the documentation, run as they stand there but for the addresses. `documents("docs/sniffers.md")` in a
+# group gives its examples `page` and `documented`.
+module Documentation
+  # The Ruby in a text, below a heading if one is named.
+  def self.configs(text, heading = nil)
+    sections = text.split(/^(?=#+ )/)
+    text = sections.find { |section| section.start_with?(/#+ #{Regexp.escape(heading)}$/) } if heading
+    text.scan(/^```ruby\n(.*?)^```$/m).flatten
+  end
+
+  def self.read(path)
+    File.read(File.join(ProxyProcess::ROOT, path))
+  end
+
+  def documents(path)
+    page = Documentation.read(path)
+    define_method(:page) { page }
+    # The proxy with one of them, its addresses replaced: by servers, or by other addresses.
+    define_method(:documented) do |heading, number = 0, args: %w[-h 127.0.0.1 -p 0], **addresses|
+      config = Documentation.configs(page, heading).fetch(number)
+      addresses.each do |address, server|
+        config.gsub!(address) { server.is_a?(String) ? server : server.address } or raise "no #{address} there"
+      end
+      ProxyProcess.start(config, args: args)
+    end
+  end
+end
+
+RSpec.configure { |config| config.extend Documentation }
