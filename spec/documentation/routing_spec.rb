@@ -32,10 +32,11 @@ RSpec.describe "docs/routing.md" do
   end
 
   it "tells by silence what a client speaks" do
-    proxy = documented("Server-first protocols", 1, "10.0.0.1:22" => blue, "10.0.0.2:80" => green,
-                                                    "10.0.0.3:25" => greeting)
-    expect(connect(proxy).read(9)).to eq "220 hello"
-    expect(ask("SSH-2.0-x\r\n", proxy)).to start_with "blue:SSH"
+    servers = { "10.0.0.1:22" => blue, "10.0.0.2:80" => green, "10.0.0.3:25" => greeting }
+    expect(connect(documented("Server-first protocols", 1, **servers)).read(9)).to eq "220 hello"
+    patient = documented("Server-first protocols", 1, **servers, "timeout 0.5" => "timeout 60")
+    expect(ask("SSH-2.0-x\r\n", patient)).to start_with "blue:SSH"
+    expect(ask("GET /", patient)).to eq "green:GET /"
   end
 
   it "fails over, and has last words" do

@@ -5,26 +5,31 @@ RSpec.describe "A proxy_timeout block" do
   running(:greeting) { Backends.greeting("220 hello") }
   running(:once) { Backends.once("once") }
 
-  def timing_out(answer, block = "proxy { :noop }")
-    ProxyProcess.start("decision_timeout 0.1\n#{block}\nproxy_timeout { |data, client| #{answer} }")
+  def timing_out(answer, block = "proxy { :noop }", after: 0.1)
+    ProxyProcess.start("decision_timeout #{after}\n#{block}\nproxy_timeout { |data, client| #{answer} }")
+  end
+
+  # The same for a client that talks, however late its words come.
+  def timing_out_talker(answer)
+    timing_out("next :noop if data.empty?; #{answer}")
   end
 
   it "takes who is silent to the server that speaks first, and who talks by what it says" do
-    proxy = timing_out(greeting.address.inspect, "proxy { #{once.address.inspect} }")
-    expect(connect(proxy).read(9)).to eq "220 hello"
-    expect(ask("hi", timing_out(greeting.address.inspect, "proxy { #{once.address.inspect} }"))).to eq "once:hi"
+    config = [greeting.address.inspect, "proxy { #{once.address.inspect} }"]
+    expect(connect(timing_out(*config)).read(9)).to eq "220 hello"
+    expect(ask("hi", timing_out(*config, after: 60))).to eq "once:hi"
   end
 
   it "is told what has come, and from whom" do
-    proxy = timing_out("{ :close => [data, client.ip, client.listener].inspect }")
-    expect(ask("half", proxy)).to eq '["half", "127.0.0.1", "127.0.0.1:0"]'
-    expect(connect(proxy).read_all).to eq '["", "127.0.0.1", "127.0.0.1:0"]'
+    answer = "{ :close => [data, client.ip, client.listener].inspect }"
+    expect(ask("half", timing_out_talker(answer))).to eq '["half", "127.0.0.1", "127.0.0.1:0"]'
+    expect(connect(timing_out(answer)).read_all).to eq '["", "127.0.0.1", "127.0.0.1:0"]'
   end
 
   it "may replay what has come, or something else" do
-    expect(ask("half", timing_out("{ :remote => #{once.address.inspect} }"))).to eq "once:half"
-    expect(ask("half", timing_out("{ :remote => #{once.address.inspect}, :data => 'it', :reply => 'so ' }")))
-      .to eq "so once:it"
+    expect(ask("half", timing_out_talker("{ :remote => #{once.address.inspect} }"))).to eq "once:half"
+    answer = "{ :remote => #{once.address.inspect}, :data => 'it', :reply => 'so ' }"
+    expect(ask("half", timing_out_talker(answer))).to eq "so once:it"
   end
 
   it "may close, with words or without" do
@@ -49,11 +54,12 @@ RSpec.describe "A proxy_timeout block" do
   end
 
   it "that answers what is none, or raises, costs its own connection" do
-    proxy = timing_out("data == 'x' ? raise('no luck') : nil")
-    expect(connect(proxy).read_all).to eq ""
-    proxy.await(/ERROR \S+ invalid answer nil/)
-    expect(ask("x", proxy)).to eq ""
-    proxy.await("ERROR RuntimeError - no luck")
+    { "nil" => /ERROR \S+ invalid answer nil/, "raise('no luck')" => "ERROR RuntimeError - no luck" }
+      .each do |answer, line|
+        proxy = timing_out(answer)
+        expect(connect(proxy).read_all).to eq ""
+        proxy.await(line)
+      end
   end
 
   it "that is not there has the connection closed, with a line" do

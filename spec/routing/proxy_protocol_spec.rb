@@ -48,7 +48,7 @@ RSpec.describe "A PROXY header" do
       skip "no process may be traced here" unless SystemCalls.countable?(proxy.pid)
 
       counts = SystemCalls.count(proxy.pid) { 20.times { expect(ask("hello", proxy)).to end_with "hello" } }
-      expect(counts["sendto"]).to be_between(40, 50) # One to the backend, one to the client, hardly ever a second try.
+      expect(counts["sendto"]).to be_between(40, 59) # One to the backend, one to the client, seldom a second try.
     end
   end
 
