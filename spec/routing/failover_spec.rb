@@ -73,6 +73,11 @@ end
 
 RSpec.describe "What a proxy_connect_error block answers" do
   running(:once) { Backends.once("once") }
+  # Its callback answers what its client says.
+  running(:proxy) do
+    ProxyProcess.start("proxy { |data| @said = data; { :remote => #{address_of_refused.inspect}, :retries => 0 } }\n" \
+                       "proxy_connect_error { |remote| eval(@said) }")
+  end
 
   def failing(answer, options = {})
     route = { remote: address_of_refused, retries: 0 }.merge(options)
@@ -102,8 +107,7 @@ RSpec.describe "What a proxy_connect_error block answers" do
   ["nil", "true", "false", "1", "1.5", "'10.0.0.1:80'", ":close", ":noop", "[]", "{}", "{ 'remote' => 'x:1' }",
    "{ :noop => true }", "{ :close => true }", "Object.new", "puts('told')"].each do |accidental|
     it "means nothing when it is #{accidental}" do
-      proxy = failing(accidental)
-      expect(ask("hello", proxy)).to eq ""
+      expect(ask(accidental, proxy)).to eq ""
       expect(proxy.errors).to match [/ERROR Connect \S+ failed after 1 attempt.\z/]
     end
   end
