@@ -12,9 +12,10 @@ module Prerequisites
 
   # purpose:: :build, :demo or :test, whichever needs it first
   # packages:: system or installer => what to ask it for
+  # check:: tells whether it is there: a block, or the words of a command that runs only then
   Need = Struct.new(:purpose, :name, :packages, :check) do
     def missing?
-      !check.call
+      !(check.respond_to?(:call) ? check.call : Prerequisites.runs?(*check))
     end
 
     def debian_packages
@@ -80,11 +81,6 @@ module Prerequisites
       ENV.key?("LIBCLANG_PATH") || gem?("libclang") || !Dir.glob(LIBCLANG).empty?
     end
 
-    # Debian keeps them out of the PATH.
-    def postgres?
-      !Dir.glob("/usr/lib/postgresql/*/bin/initdb").empty? || runs?("initdb", "--version")
-    end
-
     # Rust downloads its crates over TLS; elsewhere the certificates are always there.
     def certificates?
       !File.exist?("/etc/debian_version") || File.exist?("/etc/ssl/certs/ca-certificates.crt")
@@ -108,32 +104,29 @@ module Prerequisites
     [:demo, "the set of root certificates", { debian: "ca-certificates" }, -> { certificates? }],
     [:demo, "rake", { debian: "rake", fedora: "rubygem-rake", arch: "ruby-rake", gem: "rake" }, -> { gem?("rake") }],
     [:demo, "rake-compiler", { debian: "rake-compiler", gem: "rake-compiler" }, -> { gem?("rake-compiler") }],
-    [:demo, "curl", { debian: "curl", fedora: "curl", arch: "curl", homebrew: "curl" },
-     -> { runs?("curl", "--version") }],
-    [:test, "git", { debian: "git", fedora: "git-daemon", arch: "git", homebrew: "git" },
-     -> { runs?("git", "--version") }],
-    [:test, "ps", { debian: "procps", fedora: "procps-ng", arch: "procps-ng" }, -> { runs?("ps") }],
+    [:demo, "curl", { debian: "curl", fedora: "curl", arch: "curl", homebrew: "curl" }, %w[curl --version]],
+    [:test, "git", { debian: "git", fedora: "git-daemon", arch: "git", homebrew: "git" }, %w[git --version]],
+    [:test, "ps", { debian: "procps", fedora: "procps-ng", arch: "procps-ng" }, %w[ps]],
     [:test, "openssl", { debian: "openssl", fedora: "openssl", arch: "openssl", homebrew: "openssl" },
-     -> { runs?("openssl", "version") }],
-    [:test, "haproxy", { debian: "haproxy", fedora: "haproxy", arch: "haproxy", homebrew: "haproxy" },
-     -> { runs?("haproxy", "-v") }],
-    [:test, "strace", { debian: "strace", fedora: "strace", arch: "strace" }, -> { runs?("strace", "-V") }],
-    [:test, "nginx", { debian: "nginx", fedora: "nginx", arch: "nginx", homebrew: "nginx" },
-     -> { runs?("nginx", "-v") }],
+     %w[openssl version]],
+    [:test, "haproxy", { debian: "haproxy", fedora: "haproxy", arch: "haproxy", homebrew: "haproxy" }, %w[haproxy -v]],
+    [:test, "strace", { debian: "strace", fedora: "strace", arch: "strace" }, %w[strace -V]],
+    [:test, "nginx", { debian: "nginx", fedora: "nginx", arch: "nginx", homebrew: "nginx" }, %w[nginx -v]],
     [:test, "PostgreSQL's server and psql",
      { debian: "postgresql", fedora: "postgresql-server", arch: "postgresql", homebrew: "postgresql" },
-     -> { runs?("psql", "--version") && postgres? }],
-    [:test, "ssh, ssh-keygen and ssh-keyscan",
-     { debian: "openssh-client", fedora: "openssh-clients", arch: "openssh", homebrew: "openssh" },
-     -> { runs?("ssh", "-V") }],
-    [:test, "sshd", { debian: "openssh-server", fedora: "openssh-server", arch: "openssh" },
-     -> { File.executable?("/usr/sbin/sshd") }],
+     -> { runs?("initdb", "--version") || !Dir.glob("/usr/lib/postgresql/*/bin/initdb").empty? }],
+    [:test, "ssh and sshd",
+     { debian: "openssh-client openssh-server", fedora: "openssh-clients openssh-server", arch: "openssh" },
+     -> { runs?("ssh", "-V") && File.executable?("/usr/sbin/sshd") }],
+    [:test, "redis-server", { debian: "redis-server", fedora: "redis", arch: "redis", homebrew: "redis" },
+     %w[redis-server --version]],
+    [:test, "redis (the gem)", { debian: "ruby-redis", gem: "redis" }, -> { gem?("redis") }],
     [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],
     [:test, "rubocop", { debian: "rubocop", gem: "rubocop" }, -> { gem?("rubocop") }],
     [:test, "cargo fmt", { debian: "rustfmt", fedora: "rustfmt", rustup: "component add rustfmt" },
-     -> { runs?("cargo", "fmt", "--version") }],
+     %w[cargo fmt --version]],
     [:test, "cargo clippy", { debian: "rust-clippy", fedora: "clippy", rustup: "component add clippy" },
-     -> { runs?("cargo", "clippy", "--version") }]
+     %w[cargo clippy --version]]
   ].map { |row| Need.new(*row) }.freeze
 end
 
