@@ -7,7 +7,9 @@ class ProxyMachine
     GRACE = 0.2
     # How often it is then asked to stop before the process ends without it.
     REQUESTS = 5
-    private_constant :GRACE, :REQUESTS
+    # Seconds that the log has for its last lines before the process ends without them.
+    LOG_PATIENCE = 3
+    private_constant :GRACE, :REQUESTS, :LOG_PATIENCE
 
     # @param configuration [Configuration]
     # @param first [String, nil] "host:port" to listen on before all others
@@ -22,6 +24,7 @@ class ProxyMachine
       @engine = Engine.listen(listeners, settings_of(configuration), inherited)
       @handler = Handler.new
       @lock = Mutex.new
+      @writing = Mutex.new
     end
 
     # What it listens on, with the ports that were taken where 0 was asked for.
@@ -84,12 +87,13 @@ class ProxyMachine
       Thread.handle_interrupt(Handler::Halt => :never) do
         halted { @engine.run(@handler) }
       ensure
-        @lock.synchronize { @runner = nil }
+        # Until all this is done, whoever calls home ends the process if a worker or the log keeps it.
         workers&.stop
         @configuration.blocks.tell(nil)
+        write_lines
+        @lock.synchronize { @runner = nil }
         @call_home&.kill&.join
         halted { Thread.pass } # One that was still under way.
-        @engine.flush(@handler)
       end
       @engine.outcome
     end
@@ -124,8 +128,7 @@ class ProxyMachine
     # connections: once they have ended, the thread that runs is called home.
     def call_home
       sleep GRACE
-      # Whoever kills this thread must not take lines with it.
-      Thread.handle_interrupt(Object => :never) { @engine.flush(@handler) }
+      Thread.new { write_lines }
       @engine.await_end
       REQUESTS.times do
         sleep GRACE
@@ -136,8 +139,13 @@ class ProxyMachine
           @runner.raise(Handler::Halt) unless @runner.pending_interrupt?
         end
       end
-      @engine.flush(@handler)
+      Thread.new { write_lines }.join(LOG_PATIENCE)
       exit!(@engine.outcome == :forced ? 1 : 0)
+    end
+
+    # One thread after the other: a log that hangs, say on a pipe that nobody reads, keeps them all.
+    def write_lines
+      @writing.synchronize { @engine.flush(@handler) }
     end
   end
 end

@@ -72,4 +72,15 @@ RSpec.describe "A server with threads" do
     proxy.signal("QUIT")
     expect(proxy.wait.exitstatus).to eq 0
   end
+
+  # Killed it is, but it does not hear of it.
+  it "drains while a block defers its end for ever, and ends in time" do
+    deaf = "Thread.handle_interrupt(Object => :never) { sleep }"
+    proxy = ProxyProcess.start("threads 2; proxy { |data| #{deaf} if data == 'sleep'; { :close => data } }")
+    sleeper = connect(proxy).write("sleep")
+    proxy.await(/Accepted/)
+    sleeper.reset
+    proxy.signal("QUIT")
+    expect(proxy.wait(within: 10).exitstatus).to eq 0
+  end
 end

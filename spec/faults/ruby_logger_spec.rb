@@ -116,6 +116,18 @@ RSpec.describe "A LOGGER" do
     reader.close
   end
 
+  it "whose reader never reads does not keep the server from ending" do
+    reader, writer = IO.pipe
+    proxy = Puppet.start("", stdout: writer, log: :none)
+    # Whoever logs next hangs.
+    loop { writer.write_nonblock("x" * 4096) } rescue writer.close # rubocop:disable Style/RescueModifier
+    connect(proxy).write("{ :close => 'x' }\n").reset
+    proxy.signal("QUIT")
+    expect(proxy.wait(within: 15)).to be_success
+  ensure
+    reader.close
+  end
+
   it "on a full disk costs its lines only" do
     proxy = with_logger("LOGGER = Logger.new(File.open('/dev/full', 'w').tap { |file| file.sync = true })")
     expect_service(proxy)
