@@ -118,14 +118,15 @@ RSpec.describe "A LOGGER" do
 
   it "whose reader never reads does not keep the server from ending" do
     reader, writer = IO.pipe
-    proxy = Puppet.start("", stdout: writer, log: :none)
-    # Whoever logs next hangs.
-    loop { writer.write_nonblock("x" * 4096) } rescue writer.close # rubocop:disable Style/RescueModifier
-    connect(proxy).write("{ :close => 'x' }\n").reset
+    proxy = Puppet.start("LOG = LOG_FILE", stdout: writer, log: :none)
+    filling = "loop { $stdout.write_nonblock('x') } rescue File.write(LOG, 'full')"
+    client = connect(proxy).write("#{filling}; sleep\n")
+    eventually { expect(File.exist?(File.join(proxy.dir, "log"))).to be true }
+    client.reset
     proxy.signal("QUIT")
     expect(proxy.wait(within: 15)).to be_success
   ensure
-    reader.close
+    [reader, writer].each(&:close)
   end
 
   it "on a full disk costs its lines only" do

@@ -307,6 +307,42 @@ proptest! {
     }
 
     #[test]
+    fn traffic_in_either_direction_postpones_the_idle_timeout(
+        bytes in vec((any::<bool>(), 0..1_000_u64), 0..20),
+        replay in 0..50_usize,
+        inactivity in proptest::option::of(5_000..50_000_u64),
+    ) {
+        let limit = Duration::from_millis(1_010);
+        let (outcome, lasted, last) = on_paused_time(async {
+            let (mut client, side) = duplex(100);
+            let (mut server, server_side) = duplex(100);
+            let begin = Start {
+                to_server: pattern(replay, 0).into(),
+                // Whoever comes later plays no part.
+                inactivity_timeout: inactivity.map(Duration::from_millis),
+                idle_timeout: Some(limit),
+                ..Start::default()
+            };
+            let begun = Instant::now();
+            let task = tokio::spawn(async move { (relay(&side, &server_side, begin).await, Instant::now()) });
+            for (from_client, pause) in &bytes {
+                sleep(Duration::from_millis(*pause)).await;
+                let from = if *from_client { &mut client } else { &mut server };
+                from.write_all(b".").await.unwrap();
+            }
+            let last = begun.elapsed();
+            let (outcome, end) = task.await.unwrap();
+            let (mut to_client, mut to_server) = (Vec::new(), Vec::new());
+            client.read_to_end(&mut to_client).await.unwrap();
+            server.read_to_end(&mut to_server).await.unwrap();
+            assert_eq!(to_server.len() + to_client.len(), replay + bytes.len());
+            (outcome, end - begun, last)
+        });
+        prop_assert_eq!(outcome, (Outcome::Idle { limit }, false));
+        prop_assert!(lasted >= last + limit && lasted <= last + limit + TICKS, "{:?} after {:?}", lasted, last);
+    }
+
+    #[test]
     fn a_half_closed_connection_lasts_until_so_long_after_its_last_byte(
         answers in vec(0..1_000_u64, 0..10),
         patience in 1_010..5_000_u64,
