@@ -93,6 +93,7 @@ class ProxyMachine
         write_lines
         @lock.synchronize { @runner = nil }
         @call_home&.kill&.join
+        @writer&.join
         halted { Thread.pass } # One that was still under way.
       end
       @engine.outcome
@@ -128,7 +129,7 @@ class ProxyMachine
     # connections: once they have ended, the thread that runs is called home.
     def call_home
       sleep GRACE
-      Thread.new { write_lines }
+      @writer = Thread.new { write_lines }
       @engine.await_end
       REQUESTS.times do
         sleep GRACE
@@ -139,7 +140,8 @@ class ProxyMachine
           @runner.raise(Handler::Halt) unless @runner.pending_interrupt?
         end
       end
-      Thread.new { write_lines }.join(LOG_PATIENCE)
+      @writer = Thread.new { write_lines }
+      @writer.join(LOG_PATIENCE)
       exit!(@engine.outcome == :forced ? 1 : 0)
     end
 
