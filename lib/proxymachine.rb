@@ -117,13 +117,15 @@ class ProxyMachine
       require_relative "proxymachine/extension"
       Descriptors.raise_limit
       first = host && "#{host}:#{port_number(port)}"
-      @server = Server.new(configuration, first, operations&.sockets || [])
+      inherited = operations&.sockets || []
+      @server = Server.new(configuration, first, inherited)
+      admin = @server.bind_admin(name.to_s, inherited)
       operations&.opened(@server)
       configuration.privileges.drop
       @name = name
       update_procline
       outcome = Signals.handled do
-        announce
+        announce(admin)
         @server.run
       end
       exit(1) if outcome == :forced
@@ -183,11 +185,12 @@ class ProxyMachine
       raise StartError, "invalid port #{port.inspect}: it is a number from 0 to 65535"
     end
 
-    def announce
+    def announce(admin)
       @server.addresses.each { |address| LOGGER.info "Listening on #{address}" }
       LOGGER.info "Send QUIT to quit after waiting for all connections to finish."
       LOGGER.info "Send TERM or INT to quit after waiting for up to #{MAX_FAST_SHUTDOWN_SECONDS} seconds " \
                   "for connections to finish."
+      LOGGER.info "Metrics and status on #{admin}" if admin
     end
   end
 end

@@ -19,7 +19,7 @@ class ProxyMachine
     # @raise [StartError] if an address cannot be listened on
     def initialize(configuration, first = nil, inherited = [])
       listeners = configuration.checked_listeners(first)
-      @capacity = Descriptors.connections
+      @capacity = Descriptors.connections(admin: configuration.settings.to_h[:admin])
       @configuration = configuration
       @threads = configuration.settings.to_h[:threads]
       @engine = Engine.listen(listeners, settings_of(configuration), inherited)
@@ -43,6 +43,20 @@ class ProxyMachine
       @configuration = configuration
       yield
       @engine.apply
+      show_settings
+    end
+
+    # Binds the address of the setting +admin+, where it shows itself while it runs.
+    # @param name [String] what is shown as its name
+    # @param inherited [Array] what another process has bound: [[descriptor, address]]
+    # @return [String, nil] where that is
+    # @raise [StartError] if the address cannot be listened on
+    def bind_admin(name, inherited = [])
+      address = @configuration.settings.to_h[:admin] or return
+      about = { name: name, version: VERSION, ruby: RUBY_VERSION, **@configuration.privileges.ids }
+      port = @engine.bind_admin(address, about, inherited)
+      show_settings
+      port ? "http://#{address.sub(/\d*\z/, port.to_s)}/" : address
     end
 
     # @return [Array<Integer>] connections: current, most at once, total
@@ -85,6 +99,13 @@ class ProxyMachine
       settings.merge(max_connections: settings[:max_connections] || @capacity, threads: @threads)
     end
 
+    # To whom the admin shows them.
+    def show_settings
+      settings = settings_of(@configuration)
+      texts = settings.to_h { |name, value| [name.to_s, value.nil? ? "none" : value.to_s.delete_suffix(".0")] }
+      @engine.show_settings(texts, settings[:max_connections])
+    end
+
     def halted(&block)
       Thread.handle_interrupt(Handler::Halt => :immediate, &block)
     rescue Handler::Halt
@@ -108,6 +129,7 @@ class ProxyMachine
         end
       end
       @engine.flush(@handler)
+      @engine.hide
       exit!(@engine.outcome == :forced ? 1 : 0)
     end
   end

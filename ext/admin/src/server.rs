@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::answer::answer;
@@ -32,6 +33,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request may take in all. Nobody holds one of the connections for longer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long open connections have when all ends.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// Bytes of the head of a request.
 const MAX_HEAD: usize = 16 * 1024;
 
@@ -41,7 +45,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An address that is bound.
 #[derive(Debug)]
 pub struct Admin {
-    listeners: Vec<Listener>,
+    listeners: Arc<[Listener]>,
 }
 
 impl Admin {
@@ -50,8 +54,26 @@ impl Admin {
     /// # Errors
     /// As [`Listener::bind`].
     pub fn bind(address: &str, owner: (Option<u32>, Option<u32>)) -> Result<Self, Error> {
+        Self::open(address, owner, &mut Vec::new())
+    }
+
+    /// The same, but takes sockets from `open` where those listen there already.
+    ///
+    /// # Errors
+    /// As [`Listener::open`].
+    pub fn open(
+        address: &str,
+        owner: (Option<u32>, Option<u32>),
+        open: &mut Vec<Listener>,
+    ) -> Result<Self, Error> {
         let options = listener::Options { mode: Some(0o600), owner, ..listener::Options::default() };
-        Ok(Self { listeners: Listener::bind(address, &options)? })
+        Ok(Self { listeners: Listener::open(address, &options, open)?.into() })
+    }
+
+    /// What it is bound to.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     /// The port that was bound; None for a Unix socket.
@@ -64,18 +86,18 @@ impl Admin {
     ///
     /// # Errors
     /// The system gives no thread or no epoll descriptor.
-    pub fn start(self, source: Arc<dyn Source>) -> io::Result<Running> {
+    pub fn start(&self, source: Arc<dyn Source>) -> io::Result<Running> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let acceptors = {
             let _inside = runtime.enter();
-            self.listeners.into_iter().map(Acceptor::new).collect::<io::Result<Vec<_>>>()?
+            self.listeners.iter().map(Acceptor::new).collect::<io::Result<Vec<_>>>()?
         };
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("proxymachine adm".into())
             .spawn(move || run(runtime, acceptors, source, &stopped))?;
-        Ok(Running { stop, thread: Some(thread) })
+        Ok(Running { stop, thread: Some(thread), _listeners: Arc::clone(&self.listeners) })
     }
 }
 
@@ -83,7 +105,9 @@ impl Admin {
 #[derive(Debug)]
 pub struct Running {
     stop: Arc<Notify>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+    /// The file of a Unix socket is there for as long as somebody answers.
+    _listeners: Arc<[Listener]>,
 }
 
 impl Drop for Running {
@@ -127,11 +151,15 @@ fn run(runtime: Runtime, acceptors: Vec<Acceptor>, source: Arc<dyn Source>, stop
         room: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
     });
     runtime.block_on(async {
-        for acceptor in acceptors {
-            tokio::spawn(accept_all(acceptor, Arc::clone(&context)));
-        }
-        tokio::spawn(remember(context));
+        let accepting: Vec<_> = acceptors
+            .into_iter()
+            .map(|acceptor| tokio::spawn(accept_all(acceptor, Arc::clone(&context))))
+            .collect();
+        tokio::spawn(remember(Arc::clone(&context)));
         stop.notified().await;
+        accepting.iter().for_each(JoinHandle::abort);
+        // Whoever has asked gets the answer.
+        let _ = timeout(FAREWELL, context.room.acquire_many(MAX_CONNECTIONS as u32)).await;
     });
 }
 
@@ -145,10 +173,11 @@ async fn remember(context: Arc<Context>) {
     }
 }
 
-/// A listening socket, and what must live as long as it listens.
+/// A listening socket.
 struct Acceptor {
     socket: Socket,
-    listener: Listener,
+    /// Only this machine can ask here, over TCP.
+    is_loopback: bool,
 }
 
 enum Socket {
@@ -160,13 +189,14 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Acceptor {
-    fn new(listener: Listener) -> io::Result<Self> {
+    fn new(listener: &Listener) -> io::Result<Self> {
         let socket = listener.as_fd().try_clone_to_owned()?;
         let socket = match listener.local_addr() {
             Some(_) => Socket::Tcp(TcpListener::from_std(socket.into())?),
             None => Socket::Unix(UnixListener::from_std(socket.into())?),
         };
-        Ok(Self { socket, listener })
+        let is_loopback = listener.local_addr().is_some_and(|address| address.ip().is_loopback());
+        Ok(Self { socket, is_loopback })
     }
 
     async fn accept(&self) -> io::Result<Box<dyn Stream>> {
@@ -175,20 +205,14 @@ impl Acceptor {
             Socket::Unix(listener) => Box::new(listener.accept().await?.0),
         })
     }
-
-    /// Only this machine can ask here, over TCP.
-    fn is_loopback(&self) -> bool {
-        self.listener.local_addr().is_some_and(|address| address.ip().is_loopback())
-    }
 }
 
 async fn accept_all(acceptor: Acceptor, context: Arc<Context>) {
-    let is_loopback = acceptor.is_loopback();
     loop {
         let Ok(room) = Arc::clone(&context.room).acquire_owned().await else { return };
         match acceptor.accept().await {
             Ok(stream) => {
-                let context = Arc::clone(&context);
+                let (context, is_loopback) = (Arc::clone(&context), acceptor.is_loopback);
                 tokio::spawn(async move {
                     serve(stream, is_loopback, &context).await;
                     drop(room);
