@@ -42,21 +42,31 @@ impl FromIterator<Html> for Html {
     }
 }
 
-/// A column of a table, and whether numbers stand in it.
-pub type Column<'a> = (&'a str, bool);
+/// What stands in a column, which decides how it looks.
+pub const NAME: &str = "name";
+pub const NUMBER: &str = "number";
+pub const CHART: &str = "chart";
 
-/// A table. Each cell knows its column's name, so that narrow screens can show rows as lists.
+/// A column of a table: its head, and what stands in it.
+pub type Column<'a> = (&'a str, &'a str);
+
+/// How many columns a telephone has room for. The rows of wider tables become lists there, for which each
+/// cell knows its column's head.
+const NARROW: usize = 4;
+
+/// A table.
 pub fn table(columns: &[Column<'_>], rows: impl IntoIterator<Item = Vec<Html>>) -> Html {
-    let class = |is_number: bool| if is_number { "number" } else { "name" };
-    let head = columns.iter().map(|(head, number)| labelled("th", class(*number), head));
+    let head = columns.iter().map(|(head, kind)| labelled("th", kind, head));
     let rows = rows.into_iter().map(|cells| {
-        let cells = columns.iter().zip(cells).map(|((head, number), cell)| {
-            element("td", &[("class", class(*number)), ("data-head", head)], [cell])
-        });
+        let cells = columns
+            .iter()
+            .zip(cells)
+            .map(|((head, kind), cell)| element("td", &[("class", *kind), ("data-head", *head)], [cell]));
         element("tr", &[], cells)
     });
     let body = element("tbody", &[], rows);
-    element("table", &[], [element("thead", &[], [element("tr", &[], head)]), body])
+    let width = if columns.len() > NARROW { "wide" } else { "narrow" };
+    element("table", &[("class", width)], [element("thead", &[], [element("tr", &[], head)]), body])
 }
 
 fn escape(text: &str) -> String {

@@ -25,9 +25,11 @@ function take(old, fresh) {
 async function renew() {
   const answer = await fetch("", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   if (!answer.ok) throw new Error(answer.statusText);
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const text = await answer.text();
+  // Without its head, whose style is not for this document's policy.
+  const fresh = new DOMParser().parseFromString(text.slice(text.indexOf("<body>")), "text/html");
   for (const part of ["header", "main"]) take(document.querySelector(part), fresh.querySelector(part));
-  document.title = fresh.title;
+  document.title = document.querySelector("main").dataset.title;
 }
 
 // One after the other, and none while nobody looks.

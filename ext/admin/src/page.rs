@@ -7,7 +7,7 @@ use crate::chart::{bars, curve, part};
 use crate::counting::total;
 use crate::format::{age, bytes, number, rate, seconds};
 use crate::history::{Latency, Rates};
-use crate::html::{Html, element, labelled, table, text};
+use crate::html::{CHART, Column, Html, NAME, NUMBER, element, labelled, table, text};
 use crate::snapshot::{Count, Listener, Slow};
 use crate::status::Status;
 
@@ -27,11 +27,10 @@ pub fn nonce() -> String {
 
 /// The whole page.
 pub fn render(status: &Status, nonce: &str) -> String {
-    let title = format!("{} · {}", number(status.snapshot.connections.current), name(status));
     let body: Html = [header(status), content(status)].into_iter().collect();
     fill(TEMPLATE, |key| match key {
         "nonce" => nonce.into(),
-        "title" => text(&title).as_str().into(),
+        "title" => text(title(status)).as_str().into(),
         "style" => STYLE.into(),
         "script" => SCRIPT.into(),
         _ => body.as_str().into(),
@@ -55,6 +54,11 @@ fn name(status: &Status) -> &str {
         "" => "ProxyMachine",
         name => name,
     }
+}
+
+/// What a browser shows on its tab.
+fn title(status: &Status) -> String {
+    format!("{} · {}", number(status.snapshot.connections.current), name(status))
 }
 
 fn header(status: &Status) -> Html {
@@ -102,7 +106,7 @@ fn content(status: &Status) -> Html {
         &[("class", "halves")],
         [section("settings", "Settings", settings(status)), section("process", "Process", process(status))],
     ));
-    element("main", &[], sections)
+    element("main", &[("data-title", &title(status))], sections)
 }
 
 fn section(id: &str, title: &str, content: Html) -> Html {
@@ -185,15 +189,15 @@ fn latency(latency: &Latency) -> Html {
 }
 
 fn listeners(all: &[Listener]) -> Html {
-    const COLUMNS: [(&str, bool); 8] = [
-        ("Listener", false),
-        ("Address", false),
-        ("Open", true),
-        ("Accepted", true),
-        ("To backends", true),
-        ("To clients", true),
-        ("Retries", true),
-        ("Failed", true),
+    const COLUMNS: [Column<'_>; 8] = [
+        ("Listener", NAME),
+        ("Address", NAME),
+        ("Open", NUMBER),
+        ("Accepted", NUMBER),
+        ("To backends", NUMBER),
+        ("To clients", NUMBER),
+        ("Retries", NUMBER),
+        ("Failed", NUMBER),
     ];
     let rows = all.iter().map(|listener| {
         let size = |count: u64| text(bytes(count as f64));
@@ -226,7 +230,7 @@ fn ends(totals: &Listener) -> Html {
             text(number(end.count)),
         ]
     });
-    table_or_none(&[("Code", false), ("Meaning", false), ("Share", false), ("Connections", true)], rows)
+    table_or_none(&[("Code", NAME), ("Meaning", NAME), ("Share", CHART), ("Connections", NUMBER)], rows)
 }
 
 fn counts(what: &str, counts: &[Count]) -> Html {
@@ -239,17 +243,17 @@ fn counts(what: &str, counts: &[Count]) -> Html {
             text(number(count.count)),
         ]
     });
-    table_or_none(&[(what, false), ("Share", false), ("How often", true)], rows)
+    table_or_none(&[(what, NAME), ("Share", CHART), ("How often", NUMBER)], rows)
 }
 
 fn remotes(status: &Status) -> Html {
-    const COLUMNS: [(&str, bool); 6] = [
-        ("Backend", false),
-        ("Open", true),
-        ("Connected", true),
-        ("Failed", true),
-        ("To it", true),
-        ("From it", true),
+    const COLUMNS: [Column<'_>; 6] = [
+        ("Backend", NAME),
+        ("Open", NUMBER),
+        ("Connected", NUMBER),
+        ("Failed", NUMBER),
+        ("To it", NUMBER),
+        ("From it", NUMBER),
     ];
     let rows = status.snapshot.remotes.iter().map(|remote| {
         let failed = if remote.failed > 0 { "failed" } else { "none" };
@@ -266,14 +270,14 @@ fn remotes(status: &Status) -> Html {
 }
 
 fn slow(status: &Status) -> Html {
-    const COLUMNS: [(&str, bool); 7] = [
-        ("When", false),
-        ("Client", false),
-        ("Listener", false),
-        ("Block", false),
-        ("Answer", false),
-        ("Waited", true),
-        ("Took", true),
+    const COLUMNS: [Column<'_>; 7] = [
+        ("When", NAME),
+        ("Client", NAME),
+        ("Listener", NAME),
+        ("Block", NAME),
+        ("Answer", NAME),
+        ("Waited", NUMBER),
+        ("Took", NUMBER),
     ];
     let program = &status.snapshot.program;
     let now = program.started + program.uptime;
@@ -293,7 +297,7 @@ fn slow(status: &Status) -> Html {
 
 fn settings(status: &Status) -> Html {
     let rows = status.snapshot.settings.iter().map(|setting| vec![text(&setting.name), text(&setting.value)]);
-    table_or_none(&[("Setting", false), ("Value", true)], rows)
+    table_or_none(&[("Setting", NAME), ("Value", NUMBER)], rows)
 }
 
 fn process(status: &Status) -> Html {
@@ -311,12 +315,12 @@ fn process(status: &Status) -> Html {
         facts.push(("Log lines lost", number(lost)));
     }
     table_or_none(
-        &[("What", false), ("Now", true)],
+        &[("What", NAME), ("Now", NUMBER)],
         facts.into_iter().map(|(what, now)| vec![text(what), text(now)]),
     )
 }
 
-fn table_or_none(columns: &[(&str, bool)], rows: impl IntoIterator<Item = Vec<Html>>) -> Html {
+fn table_or_none(columns: &[Column<'_>], rows: impl IntoIterator<Item = Vec<Html>>) -> Html {
     let mut rows = rows.into_iter().peekable();
     if rows.peek().is_none() {
         return labelled("p", "empty", "None so far.");
