@@ -20,7 +20,7 @@ class ProxyMachine
       nil # Then what there is must do.
     end
 
-    # @param admin [Boolean] whether there is one
+    # @param admin [Object] whether there is one
     # @return [Integer] how many connections there is room for; a small limit is shared half and half
     def self.connections(admin: false)
       limit = Process.getrlimit(:NOFILE).first

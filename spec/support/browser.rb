@@ -23,7 +23,8 @@ class Browser
     @dir = Dir.mktmpdir("proxymachine-browser")
     theirs, @orders = IO.pipe
     @answers, their_answers = IO.pipe
-    [theirs, their_answers].each { |pipe| pipe.nonblock = false } # As Ruby makes them, it takes "nothing yet" for the end.
+    # As Ruby makes pipes, Chromium takes "nothing yet" for the end.
+    [theirs, their_answers].each { |pipe| pipe.nonblock = false }
     # Chromium's own sandbox does not work for root, whose browser only sees pages of the specs.
     options = OPTIONS + (Process.uid.zero? ? ["--no-sandbox"] : []) + ["--user-data-dir=#{@dir}"]
     @pid = Process.spawn("chromium", *options, "about:blank", 3 => theirs, 4 => their_answers, in: File::NULL,
