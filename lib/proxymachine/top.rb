@@ -17,7 +17,9 @@ class ProxyMachine
     HOME = "\e[H"
     CLEAR_LINE = "\e[K"
     CLEAR_REST = "\e[J"
-    private_constant :ALTERNATE, :BACK, :HOME, :CLEAR_LINE, :CLEAR_REST
+    BOLD = "\e[1m"
+    PLAIN = "\e[m"
+    private_constant :ALTERNATE, :BACK, :HOME, :CLEAR_LINE, :CLEAR_REST, :BOLD, :PLAIN
 
     # @param arguments [Array<String>] those after "top"
     # @return [Integer] exit status
@@ -88,8 +90,8 @@ class ProxyMachine
 
     def draw
       height, width = $stdout.winsize
-      lines = content(width, height)
-      $stdout.print HOME, lines.map { |line| "#{line}#{CLEAR_LINE}" }.join("\r\n"), CLEAR_REST
+      head, *rest = content(width, height).map { |line| "#{line}#{CLEAR_LINE}" }
+      $stdout.print HOME, BOLD, head, PLAIN, *rest.flat_map { |line| ["\r\n", line] }, CLEAR_REST
       $stdout.flush
     end
 
@@ -104,10 +106,9 @@ class ProxyMachine
     def enough?
       size = $stdout.winsize
       limit = now + @interval
-      while now < limit && $stdout.winsize == size
-        return true if leaving?
-      end
-      false
+      leaves = false
+      leaves = leaving? until leaves || now >= limit || $stdout.winsize != size
+      leaves
     end
 
     # Takes a tenth of a second, unless a key is pressed. No more keys to come: the terminal is gone.
