@@ -120,11 +120,7 @@ RSpec.describe "The admin address" do
     let(:config) { "admin 'unix:#{path}'" }
 
     def healthz
-      socket = UNIXSocket.new(path)
-      socket.write("GET /healthz HTTP/1.0\r\n\r\n")
-      socket.read
-    ensure
-      socket&.close
+      Admin.at(path, "/healthz")
     end
 
     it "is only for its owner, and gone in the end" do
@@ -134,6 +130,17 @@ RSpec.describe "The admin address" do
       expect(proxy.log).to include "Metrics and status on unix:#{path}\n"
       proxy.signal("QUIT")
       proxy.wait
+      expect(File.exist?(path)).to be false
+    end
+
+    it "is gone even if a block does not let the process end in order" do
+      proxy = Puppet.start(config)
+      connect(proxy).write("loop { begin; sleep; rescue Exception; puts 'no'; end }\n")
+      eventually { Admin.at(path, "/status.json").include?('"current":1') }
+      proxy.signal("INT")
+      proxy.signal("INT")
+      proxy.wait
+      expect(proxy.stdout).to include "no\n"
       expect(File.exist?(path)).to be false
     end
 

@@ -28,6 +28,14 @@ module Admin
     answer.body.force_encoding(Encoding::UTF_8)
   end
 
+  # The whole answer at a Unix socket.
+  def at(socket, path)
+    UNIXSocket.open(socket) do |connection|
+      connection.write("GET #{path} HTTP/1.0\r\n\r\n")
+      connection.read
+    end
+  end
+
   def status(proxy)
     JSON.parse(get(proxy, "/status.json"))
   end
