@@ -117,9 +117,8 @@ class ProxyMachine
       require_relative "proxymachine/extension"
       Descriptors.raise_limit
       first = host && "#{host}:#{port_number(port)}"
-      inherited = operations&.sockets || []
-      @server = Server.new(configuration, first, inherited)
-      admin = @server.bind_admin(name.to_s, inherited)
+      @server = Server.new(configuration, first, operations&.sockets || [])
+      admin = @server.bind_admin(name.to_s)
       operations&.opened(@server)
       configuration.privileges.drop
       @name = name

@@ -93,7 +93,7 @@ class ProxyMachine
     def reload
       Systemd.reloading
       new = ConfigFile.reload(@config)
-      warn_of_threads(new.settings.to_h[:threads])
+      warn_of_what_stays(new.settings.to_h)
       ProxyMachine.replace(new)
       say(:info, "Reloaded #{@config}. Listening on #{@server.addresses.join(", ")}.")
     rescue Exception => e # rubocop:disable Lint/RescueException
@@ -110,11 +110,14 @@ class ProxyMachine
       nil
     end
 
-    def warn_of_threads(wanted)
-      running = ProxyMachine.configuration.settings.to_h[:threads]
-      return if running == wanted
+    def warn_of_what_stays(wanted)
+      running = ProxyMachine.configuration.settings.to_h
+      %i[threads admin].each do |name|
+        next if running[name] == wanted[name]
 
-      say(:warn, "threads stays #{running}: #{wanted} takes a restart or an upgrade (USR2).")
+        values = [running, wanted].map { |settings| settings[name] || "none" }
+        say(:warn, "#{name} stays #{values.first}: #{values.last} takes a restart or an upgrade (USR2).")
+      end
     end
 
     def reopen

@@ -7,7 +7,9 @@ class ProxyMachine
     GRACE = 0.2
     # How often it is then asked to stop before the process ends without it.
     REQUESTS = 5
-    private_constant :GRACE, :REQUESTS
+    # Tells the sockets of the admin from those that clients connect to.
+    ADMIN = "admin:"
+    private_constant :GRACE, :REQUESTS, :ADMIN
 
     # @return [Engine]
     attr_reader :engine
@@ -21,8 +23,10 @@ class ProxyMachine
       listeners = configuration.checked_listeners(first)
       @capacity = Descriptors.connections(admin: configuration.settings.to_h[:admin])
       @configuration = configuration
-      @threads = configuration.settings.to_h[:threads]
-      @engine = Engine.listen(listeners, settings_of(configuration), inherited)
+      @threads, @admin = configuration.settings.to_h.values_at(:threads, :admin)
+      admin, own = inherited.partition { |_, address| address.start_with?(ADMIN) }
+      @inherited = admin.map { |fd, address| [fd, address.delete_prefix(ADMIN)] }
+      @engine = Engine.listen(listeners, settings_of(configuration), own)
       @handler = Handler.new
       @lock = Mutex.new
     end
@@ -48,15 +52,21 @@ class ProxyMachine
 
     # Binds the address of the setting +admin+, where it shows itself while it runs.
     # @param name [String] what is shown as its name
-    # @param inherited [Array] what another process has bound: [[descriptor, address]]
     # @return [String, nil] where that is
     # @raise [StartError] if the address cannot be listened on
-    def bind_admin(name, inherited = [])
-      address = @configuration.settings.to_h[:admin] or return
+    def bind_admin(name)
+      return unless @admin
+
       about = { name: name, version: VERSION, ruby: RUBY_VERSION, **@configuration.privileges.ids }
-      port = @engine.bind_admin(address, about, inherited)
+      port = @engine.bind_admin(@admin, about, @inherited)
       show_settings
-      port ? "http://#{address.sub(/\d*\z/, port.to_s)}/" : address
+      port ? "http://#{@admin.sub(/\d*\z/, port.to_s)}/" : @admin
+    end
+
+    # @return [Array] what the process after this one is given: [[descriptor, address]]
+    def sockets_to_inherit
+      admin = @engine.admin_sockets.map { |fd, address,| [fd, "#{ADMIN}#{address}"] }
+      @engine.sockets.map { |fd, address,| [fd, address] } + admin
     end
 
     # @return [Array<Integer>] connections: current, most at once, total
@@ -96,7 +106,7 @@ class ProxyMachine
     # How many connections there may be is found out once, when none is open.
     def settings_of(configuration)
       settings = configuration.settings.to_h
-      settings.merge(max_connections: settings[:max_connections] || @capacity, threads: @threads)
+      settings.merge(max_connections: settings[:max_connections] || @capacity, threads: @threads, admin: @admin)
     end
 
     # To whom the admin shows them.

@@ -45,7 +45,7 @@ class ProxyMachine
     private
 
     def start(channel)
-      sockets = (@server.engine.sockets + @server.engine.admin_sockets).map { |fd, address,| [fd, address] }
+      sockets = @server.sockets_to_inherit
       variables = { VARIABLE => JSON.generate({ channel: channel.fileno, sockets: sockets }) }
       inherited = [channel.fileno, *sockets.map(&:first)].to_h { |fd| [fd, fd] }
       options = { chdir: Program.directory, close_others: true }.merge(inherited)
