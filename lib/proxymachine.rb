@@ -17,6 +17,7 @@ require_relative "proxymachine/client"
 require_relative "proxymachine/handler"
 require_relative "proxymachine/signals"
 require_relative "proxymachine/workers"
+require_relative "proxymachine/admin"
 require_relative "proxymachine/server"
 require_relative "proxymachine/verbs"
 require_relative "proxymachine/sniffers"
@@ -68,6 +69,13 @@ class ProxyMachine
     # What an operator may want of the program that runs; nil unless the command line started it.
     # @return [Operations, nil]
     attr_accessor :operations
+
+    # Says so in the log if a verb that is only read with the whole config was called later. It does not raise: a
+    # config that loads itself again for its routes calls it, too.
+    # @param verb [Symbol]
+    def late(verb)
+      @server&.warn("#{verb} is read when the server starts or reloads: now it changes nothing") unless @draft
+    end
 
     # Sets what decides where connections go. Takes effect for the next decision.
     # @param callable [Proc, Method, #call] gets a String and perhaps a Client, answers as docs/routing.md lists
@@ -185,6 +193,8 @@ class ProxyMachine
     end
 
     def announce(admin)
+      return if operations&.silent?
+
       @server.addresses.each { |address| LOGGER.info "Listening on #{address}" }
       LOGGER.info "Send QUIT to quit after waiting for all connections to finish."
       LOGGER.info "Send TERM or INT to quit after waiting for up to #{MAX_FAST_SHUTDOWN_SECONDS} seconds " \

@@ -124,9 +124,7 @@ module Bench
       @faults.concat(@log.faults(@stretches.kinds, @log.counts[:accepted]))
     end
 
-    def check(good, fault)
-      @faults << fault unless good
-    end
+    def check(good, fault) = good || @faults << fault
 
     def keep_log
       kept = File.join(Dir.tmpdir, "soak-#{@seed}.log")

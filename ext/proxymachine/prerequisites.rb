@@ -80,6 +80,11 @@ module Prerequisites
       ENV.key?("LIBCLANG_PATH") || gem?("libclang") || !Dir.glob(LIBCLANG).empty?
     end
 
+    # Debian keeps them out of the PATH.
+    def postgres?
+      !Dir.glob("/usr/lib/postgresql/*/bin/initdb").empty? || runs?("initdb", "--version")
+    end
+
     # Rust downloads its crates over TLS; elsewhere the certificates are always there.
     def certificates?
       !File.exist?("/etc/debian_version") || File.exist?("/etc/ssl/certs/ca-certificates.crt")
@@ -110,12 +115,24 @@ module Prerequisites
     [:test, "ps", { debian: "procps", fedora: "procps-ng", arch: "procps-ng" }, -> { runs?("ps") }],
     [:test, "openssl", { debian: "openssl", fedora: "openssl", arch: "openssl", homebrew: "openssl" },
      -> { runs?("openssl", "version") }],
+    [:test, "haproxy", { debian: "haproxy", fedora: "haproxy", arch: "haproxy", homebrew: "haproxy" },
+     -> { runs?("haproxy", "-v") }],
     [:test, "strace", { debian: "strace", fedora: "strace", arch: "strace" }, -> { runs?("strace", "-V") }],
     [:test, "prometheus and promtool", { debian: "prometheus", fedora: "prometheus", arch: "prometheus" },
      -> { runs?("prometheus", "--version") && runs?("promtool", "--version") }],
     [:test, "chromium", { debian: "chromium", fedora: "chromium", arch: "chromium" },
      -> { runs?("chromium", "--version") }],
     [:test, "tmux", { debian: "tmux", fedora: "tmux", arch: "tmux" }, -> { runs?("tmux", "-V") }],
+    [:test, "nginx", { debian: "nginx", fedora: "nginx", arch: "nginx", homebrew: "nginx" },
+     -> { runs?("nginx", "-v") }],
+    [:test, "PostgreSQL's server and psql",
+     { debian: "postgresql", fedora: "postgresql-server", arch: "postgresql", homebrew: "postgresql" },
+     -> { runs?("psql", "--version") && postgres? }],
+    [:test, "ssh, ssh-keygen and ssh-keyscan",
+     { debian: "openssh-client", fedora: "openssh-clients", arch: "openssh", homebrew: "openssh" },
+     -> { runs?("ssh", "-V") }],
+    [:test, "sshd", { debian: "openssh-server", fedora: "openssh-server", arch: "openssh" },
+     -> { File.executable?("/usr/sbin/sshd") }],
     [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],
     [:test, "rubocop", { debian: "rubocop", gem: "rubocop" }, -> { gem?("rubocop") }],
     [:test, "cargo fmt", { debian: "rustfmt", fedora: "rustfmt", rustup: "component add rustfmt" },

@@ -16,9 +16,9 @@ class ProxyMachine
       @blocks = {}
     end
 
-    # @param listener [Symbol, nil] whose clients it decides about; nil for all that have none of their own
+    # @param listener [Symbol, String, nil] whose clients it decides about; nil for all that have none of their own
     def set_router(callable, listener = nil)
-      @routers[listener] = block(callable, 2)
+      @routers[listener && Listeners.name(listener)] = block(callable, 2)
       tell
     end
 

@@ -86,6 +86,8 @@ class ProxyMachine
 
     def serve
       require_relative "operations"
+      return cluster if @options.workers > 1
+
       operations = Operations.new(File.expand_path(config), @options.pidfile)
       ProxyMachine.operations = operations
       operations.hear
@@ -95,6 +97,16 @@ class ProxyMachine
       0
     ensure
       operations&.ended
+    end
+
+    # Each worker loads the config by itself, so that nothing of it (connections, threads) is shared.
+    def cluster
+      require_relative "cluster"
+      loader = lambda do
+        load
+        ProxyMachine.configuration
+      end
+      Cluster.new(config, @options.workers, @options.pidfile, loader).run
     end
 
     def check

@@ -37,6 +37,8 @@ class ProxyMachine
       @channel.puts("ready #{Process.pid}")
       channel = @channel
       @channel = nil
+      return channel.close unless counted
+
       Thread.new { channel.each_line { |line| counted.call(*JSON.parse(line)) } }
     end
 

@@ -7,7 +7,9 @@ class ProxyMachine
   class Listeners
     # The options of a listener.
     OPTIONS = %i[name proxy_protocol mode user group].freeze
-    private_constant :OPTIONS
+    # Those that say what its file is like.
+    OF_FILES = %i[mode user group].freeze
+    private_constant :OPTIONS, :OF_FILES
 
     # Where it listens if nobody says otherwise.
     DEFAULT = [{ address: "0.0.0.0:5432" }].freeze
@@ -39,17 +41,25 @@ class ProxyMachine
       @fixed += [{ address: address }]
     end
 
+    # @param value [Symbol, String] what the config calls a listener
+    # @return [Symbol]
+    # @raise [ConfigError] if that is no name
+    def self.name(value)
+      return value.to_sym if value.is_a?(Symbol) || (value.is_a?(String) && !value.empty?)
+
+      raise ConfigError, "the name of a listener is a Symbol such as :local, not #{Text.inspect(value)}"
+    end
+
     # @param address [String] "host:port", "unix:/path" or "unix:@name"
     # @param options [Hash] +:name+ (Symbol), +:proxy_protocol+ (networks of the load balancers that send a
     #   PROXY header), and for the file of a Unix socket +:mode+ (Integer), +:user+, +:group+ (names or ids)
     # @raise [ConfigError] naming what is wrong
     def add(address, options = {})
-      unknown = options.keys - OPTIONS
-      raise ConfigError, "listen #{address.inspect}: no such option: #{unknown.first.inspect}" if unknown.any?
-
+      check(address, options)
       @all << {
-        address: address.to_s, name: options[:name]&.to_s, balancers: networks(options[:proxy_protocol]),
-        mode: mode(options[:mode]), user: id(options[:user], Etc.method(:getpwnam), :uid),
+        address: address.to_s, name: options[:name] && Listeners.name(options[:name]).to_s,
+        balancers: networks(options[:proxy_protocol]), mode: mode(options[:mode]),
+        user: id(options[:user], Etc.method(:getpwnam), :uid),
         group: id(options[:group], Etc.method(:getgrnam), :gid)
       }.compact
     end
@@ -62,6 +72,17 @@ class ProxyMachine
     end
 
     private
+
+    def check(address, options)
+      said = "listen #{Text.inspect(address)}"
+      raise ConfigError, "#{said}: options are keys and values, not #{Text.inspect(options)}" unless options.is_a?(Hash)
+
+      unknown = options.keys - OPTIONS
+      raise ConfigError, "#{said}: no such option: #{Text.inspect(unknown.first)}" if unknown.any?
+
+      lost = address.to_s.start_with?("unix:/") ? nil : OF_FILES.find { |option| options[option] }
+      raise ConfigError, "#{said}: #{lost.inspect} is for the file of a Unix socket" if lost
+    end
 
     def networks(value)
       return unless value
@@ -77,12 +98,13 @@ class ProxyMachine
       raise ConfigError, "listen: :mode takes a number such as 0660, not #{Text.inspect(value)}"
     end
 
+    # Of a user or a group, by name or by number.
     def id(name, find, field)
-      return name if name.nil? || name.is_a?(Integer)
+      return name if name.nil? || (name.is_a?(Integer) && name.between?(0, 0xFFFF_FFFE))
 
       find.call(name.to_s).public_send(field)
     rescue ArgumentError
-      raise ConfigError, "listen: there is no #{field == :uid ? "user" : "group"} #{name.inspect}"
+      raise ConfigError, "listen: there is no #{field == :uid ? "user" : "group"} #{Text.inspect(name)}"
     end
   end
 end

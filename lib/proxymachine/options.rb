@@ -16,6 +16,8 @@ class ProxyMachine
     attr_reader :settings
     # @return [String, nil]
     attr_reader :user, :group, :pidfile
+    # @return [Integer] processes that serve
+    attr_reader :workers
     # @return [String, nil] what to print instead of serving
     attr_reader :answer
     # @return [Boolean] whether to check the config instead of serving
@@ -35,6 +37,7 @@ class ProxyMachine
     def initialize(arguments)
       @settings = []
       @binds = []
+      @workers = 1
       parser.parse!(arguments)
       @binds.unshift("#{@host || HOST}:#{@port || PORT}") if @host || @port
     rescue OptionParser::ParseError => e
@@ -71,6 +74,10 @@ class ProxyMachine
     def define_process(options)
       options.on("--user USER", "Become this user once the ports are bound") { |user| @user = user }
       options.on("--group GROUP", "Become this group; default is the user's") { |group| @group = group }
+      options.on("--workers N", Integer, "Processes that serve, each with a Ruby of its own. Default 1") do |count|
+        @workers = count
+        raise UsageError, "--workers takes a number above 0, not #{count}" unless count.positive?
+      end
       options.on("--pidfile FILE", "Write the process id there while it serves") { |path| @pidfile = path }
     end
 

@@ -26,6 +26,8 @@ class ProxyMachine
     # For good: what is given up now cannot be had again.
     # @raise [StartError] if the system does not allow it
     def drop
+      return if @user ? [@user.uid, @gid] == [Process.uid, Process.gid] : @gid == Process.gid
+
       take_group if @gid
       Process::UID.change_privilege(@user.uid) if @user
     rescue SystemCallError => e

@@ -7,12 +7,7 @@ class ProxyMachine
     GRACE = 0.2
     # How often it is then asked to stop before the process ends without it.
     REQUESTS = 5
-    # Tells the sockets of the admin from those that clients connect to.
-    ADMIN = "admin:"
-    private_constant :GRACE, :REQUESTS, :ADMIN
-
-    # @return [Engine]
-    attr_reader :engine
+    private_constant :GRACE, :REQUESTS
 
     # @param configuration [Configuration]
     # @param first [String, nil] "host:port" to listen on before all others
@@ -23,10 +18,10 @@ class ProxyMachine
       listeners = configuration.checked_listeners(first)
       @capacity = Descriptors.connections(admin: configuration.settings.to_h[:admin])
       @configuration = configuration
-      @threads, @admin = configuration.settings.to_h.values_at(:threads, :admin)
-      admin, own = inherited.partition { |_, address| address.start_with?(ADMIN) }
-      @inherited = admin.map { |fd, address| [fd, address.delete_prefix(ADMIN)] }
+      @fixed = configuration.settings.to_h.slice(:threads, :admin)
+      of_admin, own = Admin.split(inherited)
       @engine = Engine.listen(listeners, settings_of(configuration), own)
+      @admin = Admin.new(@engine, @fixed[:admin], of_admin)
       @handler = Handler.new
       @lock = Mutex.new
     end
@@ -34,9 +29,36 @@ class ProxyMachine
     # What it listens on, with the ports that were taken where 0 was asked for.
     # @return [Array<String>]
     def addresses
-      @engine.sockets.uniq { |_, address| address }.map do |_, address, port|
+      Server.addresses(@engine.sockets)
+    end
+
+    # The same of sockets that nobody may serve yet.
+    # @param sockets [Array] [[descriptor, address, port]]
+    def self.addresses(sockets)
+      sockets.uniq { |_, address, port| [address, port] }.map do |_, address, port|
         port ? address.sub(/:\d+\z/, ":#{port}") : address
       end
+    end
+
+    # What it listens on, for another process to inherit.
+    # @return [Array] [[descriptor, address, port]]
+    def sockets
+      @engine.sockets + @admin.sockets
+    end
+
+    # After the drain that comes now, it all goes on in another process.
+    def hand_over
+      @engine.hand_over
+    end
+
+    # Another process listens there, too, and goes on doing so.
+    def keep_files
+      @engine.keep_files
+    end
+
+    # Connections that another process counted before this one took over.
+    def carry_over(max, total)
+      @engine.carry_over(max, total)
     end
 
     # Has another configuration count for all that comes from now on; who is connected stays.
@@ -47,26 +69,14 @@ class ProxyMachine
       @configuration = configuration
       yield
       @engine.apply
-      show_settings
+      @admin.show(settings_of(@configuration))
     end
 
-    # Binds the address of the setting +admin+, where it shows itself while it runs.
+    # Binds the address where it shows itself.
     # @param name [String] what is shown as its name
     # @return [String, nil] where that is
-    # @raise [StartError] if the address cannot be listened on
     def bind_admin(name)
-      return unless @admin
-
-      about = { name: name, version: VERSION, ruby: RUBY_VERSION, **@configuration.privileges.ids }
-      port = @engine.bind_admin(@admin, about, @inherited)
-      show_settings
-      port ? "http://#{@admin.sub(/\d*\z/, port.to_s)}/" : @admin
-    end
-
-    # @return [Array] what the process after this one is given: [[descriptor, address]]
-    def sockets_to_inherit
-      admin = @engine.admin_sockets.map { |fd, address,| [fd, "#{ADMIN}#{address}"] }
-      @engine.sockets.map { |fd, address,| [fd, address] } + admin
+      @admin.bind(name, @configuration.privileges).tap { @admin.show(settings_of(@configuration)) }
     end
 
     # @return [Array<Integer>] connections: current, most at once, total
@@ -79,7 +89,7 @@ class ProxyMachine
     def run
       @runner = Thread.current
       @configuration.blocks.tell(@engine)
-      workers = Workers.new(@engine, @handler, @threads)
+      workers = Workers.new(@engine, @handler, @fixed[:threads])
       # Halt only arrives inside: not before, and not in the code of whoever called run.
       Thread.handle_interrupt(Handler::Halt => :never) do
         halted { @engine.run(@handler) }
@@ -94,6 +104,11 @@ class ProxyMachine
       @engine.outcome
     end
 
+    # Writes a line to the log, as long as it runs. May be called from a trap.
+    def warn(line)
+      @engine.warn(line) if @runner
+    end
+
     # Stops accepting, and ends +run+ when all connections have ended or +limit+ seconds are over.
     # May be called from a trap.
     def drain(signal, limit)
@@ -106,14 +121,7 @@ class ProxyMachine
     # How many connections there may be is found out once, when none is open.
     def settings_of(configuration)
       settings = configuration.settings.to_h
-      settings.merge(max_connections: settings[:max_connections] || @capacity, threads: @threads, admin: @admin)
-    end
-
-    # To whom the admin shows them.
-    def show_settings
-      settings = settings_of(@configuration)
-      texts = settings.to_h { |name, value| [name.to_s, value.nil? ? "none" : value.to_s.delete_suffix(".0")] }
-      @engine.show_settings(texts, settings[:max_connections])
+      settings.merge(max_connections: settings[:max_connections] || @capacity, **@fixed)
     end
 
     def halted(&block)

@@ -16,7 +16,7 @@ class ProxyMachine
     # Tells the new process what it inherits.
     VARIABLE = "PROXYMACHINE_INHERITANCE"
 
-    # @param server [Server]
+    # @param server [#sockets, #hand_over, #stats] see Server
     def initialize(server)
       @server = server
     end
@@ -28,7 +28,7 @@ class ProxyMachine
       start(theirs)
       theirs.close
       pid = answer
-      @server.engine.hand_over
+      @server.hand_over
       count(@server.stats)
       pid
     rescue SystemCallError => e
@@ -45,7 +45,7 @@ class ProxyMachine
     private
 
     def start(channel)
-      sockets = @server.sockets_to_inherit
+      sockets = @server.sockets.map { |fd, address,| [fd, address] }
       variables = { VARIABLE => JSON.generate({ channel: channel.fileno, sockets: sockets }) }
       inherited = [channel.fileno, *sockets.map(&:first)].to_h { |fd| [fd, fd] }
       options = { chdir: Program.directory, close_others: true }.merge(inherited)

@@ -45,14 +45,19 @@ module Kernel
   #   listen "unix:/run/router.sock", :name => :local, :mode => 0660
   def listen(address, options = {})
     ProxyMachine.draft.listeners.add(address, options)
+    ProxyMachine.late(:listen)
   end
 
   # Gives up the rights of root, once the ports are bound.
   def run_as(user, group = nil)
     ProxyMachine.draft.privileges.become(user, group)
+    ProxyMachine.late(:run_as)
   end
 
   ProxyMachine::Settings::ALL.each_key do |name|
-    define_method(name) { |value| ProxyMachine.draft.settings.set(name, value) }
+    define_method(name) do |value|
+      ProxyMachine.draft.settings.set(name, value)
+      ProxyMachine.late(name)
+    end
   end
 end

@@ -85,7 +85,8 @@ RSpec.describe "A block that" do
     "a reply that is no String" => ["{ :remote => CLOSER, :reply => Number.new }", /\AERROR TypeError - /],
     "a timeout that raises" => ["{ :remote => CLOSER, :connect_timeout => Late.new }", "ERROR RuntimeError - no"],
     "a timeout that lies" => ["{ :remote => CLOSER, :inactivity_timeout => Nan.new }", /\AERROR TypeError - /],
-    "a timeout that is none" => ["{ :remote => CLOSER, :connect_timeout => Object.new }", /\AERROR NoMethodError - /],
+    "a timeout that is none" => ["{ :remote => CLOSER, :connect_timeout => [5] }",
+                                 /\AERROR \S+ invalid :connect_timeout \[5\]: expected a number of seconds\z/],
     "a complex timeout" => ["{ :remote => CLOSER, :connect_timeout => 1i }", /\AERROR RangeError - /],
     "a Hash whose default proc raises" => ["Hash.new { raise 'no default' }", "ERROR RuntimeError - no default"],
     "a Hash whose [] raises" => ["Broken.new", "ERROR RuntimeError - broken remote"]

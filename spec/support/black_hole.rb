@@ -6,9 +6,9 @@ class BlackHole
 
   attr_reader :port
 
-  def initialize
-    @server = Socket.new(:INET, :STREAM)
-    @server.bind(Addrinfo.tcp("127.0.0.1", 0))
+  def initialize(host = "127.0.0.1", port = 0)
+    @server = Socket.new(Addrinfo.tcp(host, port).afamily, :STREAM)
+    @server.bind(Addrinfo.tcp(host, port))
     @server.listen(0)
     @port = @server.local_address.ip_port
     @fillers = []
@@ -44,7 +44,7 @@ class BlackHole
 
   # Whether one more connection still found room.
   def fill
-    @fillers << Socket.new(:INET, :STREAM)
+    @fillers << Socket.new(@server.local_address.afamily, :STREAM)
     @fillers.last.connect_nonblock(@server.local_address, exception: false)
     @fillers.last.wait_writable(0.2)
   end

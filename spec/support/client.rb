@@ -7,8 +7,8 @@ class Client
 
   attr_reader :socket
 
-  def initialize(port, host: "127.0.0.1")
-    @socket = Socket.tcp(host, port, connect_timeout: Eventually::DEADLINE)
+  def initialize(port, host: "127.0.0.1", local_host: nil)
+    @socket = Socket.tcp(host, port, local_host, connect_timeout: Eventually::DEADLINE)
     @socket.setsockopt(Socket::IPPROTO_TCP, Socket::TCP_NODELAY, 1)
     own
   end
@@ -17,7 +17,7 @@ class Client
 
   # As the log names this client.
   def address
-    @socket.local_address.inspect_sockaddr
+    @socket.local_address.ip_unpack.join(":")
   end
 
   def write(data)

@@ -4,8 +4,8 @@
 module ExampleConfig
   module_function
 
-  def start(name, environment)
+  def start(name, environment, *arguments)
     path = File.join(ProxyProcess::ROOT, "examples", "#{name}.rb")
-    ProxyProcess.start("", args: ["-c", path, "-h", "127.0.0.1", "-p", "0"], env: environment)
+    ProxyProcess.start("", args: ["-c", path, "-h", "127.0.0.1", "-p", "0", *arguments], env: environment)
   end
 end

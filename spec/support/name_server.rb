@@ -3,12 +3,13 @@
 require "resolv"
 
 # A name server that answers each name as its first label says:
-# good: 127.0.0.1; two: 127.0.0.2 and 127.0.0.1; nx: no such name; fail: SERVFAIL; late: 127.0.0.1, half a second late;
-# garbage: not DNS; anything else: no answer at all.
+# good: 127.0.0.1; two: 127.0.0.2 and 127.0.0.1; dual: ::1 and 127.0.0.1; nx: no such name; fail: SERVFAIL;
+# late: 127.0.0.1, half a second late; garbage: not DNS; anything else: no answer at all.
 class NameServer
   include Owned
 
-  ADDRESSES = { "good" => %w[127.0.0.1], "two" => %w[127.0.0.2 127.0.0.1], "late" => %w[127.0.0.1] }.freeze
+  ADDRESSES = { "good" => %w[127.0.0.1], "two" => %w[127.0.0.2 127.0.0.1], "late" => %w[127.0.0.1],
+                "dual" => %w[::1 127.0.0.1] }.freeze
   CODES = { "nx" => Resolv::DNS::RCode::NXDomain, "fail" => Resolv::DNS::RCode::ServFail }.freeze
 
   # The names it was asked for.
@@ -55,11 +56,16 @@ class NameServer
     message.qr = message.rd = message.ra = 1
     message.add_question(name, type)
     message.rcode = CODES.fetch(kind, Resolv::DNS::RCode::NoError)
-    message.answer.concat(records(name, kind)) if type == Resolv::DNS::Resource::IN::A
+    message.answer.concat(records(name, kind, type))
     message.encode
   end
 
-  def records(name, kind)
-    ADDRESSES.fetch(kind, []).map { |address| [name, 0, Resolv::DNS::Resource::IN::A.new(address)] }
+  # Those of the family that is asked for.
+  def records(name, kind, type)
+    forms = { Resolv::DNS::Resource::IN::A => Resolv::IPv4::Regex,
+              Resolv::DNS::Resource::IN::AAAA => Resolv::IPv6::Regex }
+    form = forms[type]
+    addresses = form ? ADDRESSES.fetch(kind, []).grep(form) : []
+    addresses.map { |address| [name, 0, type.new(address)] }
   end
 end

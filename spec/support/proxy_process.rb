@@ -50,6 +50,7 @@ class ProxyProcess < Child
 
       @log == :none ? title[/:([1-9]\d*) - \d/, 1] : log[/Listening on \S*:(\d+)$/, 1]
     end.to_i
+    @host = log[/Listening on \[?(\S*:\S*?)\]?:\d+$/, 1] || "127.0.0.1" # an IPv6 address has colons
     self
   end
 
@@ -84,8 +85,8 @@ class ProxyProcess < Child
   def settle
     return self if @ending || !running?
 
-    knock = Socket.tcp("127.0.0.1", port)
-    await("INFO Accepted #{knock.local_address.inspect_sockaddr}")
+    knock = Socket.tcp(@host, port)
+    await("INFO Accepted #{knock.local_address.ip_unpack.join(":")}")
     self
   ensure
     knock&.close

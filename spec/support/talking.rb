@@ -15,6 +15,17 @@ module Talking
     Backends.refusing.address
   end
 
+  # All that a proxy listens on, in the order in which it says so.
+  def addresses_of(proxy)
+    Eventually.eventually { proxy.log.include?("Send QUIT to quit") }
+    proxy.log.scan(/Listening on (\S+)$/).flatten
+  end
+
+  # Connected from the address of another client of the loopback.
+  def connect_from(host, port)
+    Client.new(port, local_host: host)
+  end
+
   # What a hash, a symbol or a string looks like in the log, as this Ruby prints it.
   def answer_line(client, answer)
     "INFO #{client.address} #{answer.inspect}"

@@ -7,16 +7,12 @@ class TlsServer < Child
   # The name in the certificate that a real `openssl s_client` is shown, or nil.
   def self.name_shown_to_client(port, *options)
     output, = Open3.capture2e("openssl", "s_client", "-connect", "127.0.0.1:#{port}", *options, stdin_data: "")
-    output[/^subject=.*CN\s*=\s*(\S+)/, 1]
+    output.b[/^subject=.*CN\s*=\s*(\S+)/, 1]
   end
 
   def initialize(name)
     dir = Dir.mktmpdir("proxymachine-tls")
-    key, certificate = %w[key.pem certificate.pem].map { |file| File.join(dir, file) }
-    options = %w[-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj] << "/CN=#{name}"
-    output, status = Open3.capture2e("openssl", "req", *options, "-keyout", key, "-out", certificate)
-    raise "no certificate: #{output}" unless status.success?
-
+    key, certificate = Certificate.create(name, dir)
     super("openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certificate, "-key", key, "-rev", dir: dir)
   end
 

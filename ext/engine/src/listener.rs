@@ -169,8 +169,11 @@ impl Listener {
         self.socket.local_addr().ok()?.as_socket()
     }
 
-    /// The same listener for another thread.
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+    /// The same listener for somebody else.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn try_clone(&self) -> io::Result<Self> {
         let (endpoint, file) = (Arc::clone(&self.endpoint), self.file.clone());
         Ok(Self { socket: self.socket.try_clone()?, endpoint, file })
     }

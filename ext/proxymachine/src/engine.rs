@@ -73,42 +73,48 @@ impl Engine {
         })
     }
 
-    /// `prepare(listeners, settings)`: opens what is wanted and not open yet, for `apply`. If something cannot
-    /// be listened on, all stays as it is.
-    fn prepare(ruby: &Ruby, this: &Self, wanted: RArray, settings: RHash) -> Result<(), Error> {
-        let Some(control) = this.control.get() else {
-            return Err(error::new(ruby, "Error", "an engine is reloaded while it runs"));
-        };
+    /// `prepare(listeners, settings)`: opens what is wanted and not open yet, for `apply`; returns what `sockets`
+    /// will be. If something cannot be listened on, all stays as it is.
+    fn prepare(ruby: &Ruby, this: &Self, wanted: RArray, settings: RHash) -> Result<Vec<Open>, Error> {
         let config = Config { threads: this.config.threads, ..read_config(settings)? };
-        let open = control.listeners().map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
+        let open = match this.control.get() {
+            Some(control) => control.listeners(),
+            None => lock(&this.listeners).iter().map(Listener::try_clone).collect(),
+        };
+        let open = open.map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
         let listeners = open_all(ruby, wanted, open)?;
+        let sockets = listeners.iter().map(describe).collect();
         *lock(&this.prepared) =
             Some(Prepared { listeners, config, slow_block: seconds(settings, "slow_block")? });
-        Ok(())
+        Ok(sockets)
     }
 
     /// `apply`: from now on what was prepared counts. What is connected stays as it is.
     fn apply(&self) {
-        let prepared = lock(&self.prepared).take();
-        if let (Some(control), Some(Prepared { listeners, config, slow_block })) =
-            (self.control.get(), prepared)
-        {
-            self.bridge.set_slow_block(slow_block);
-            control.reload(listeners, config);
+        let Some(Prepared { listeners, config, slow_block }) = lock(&self.prepared).take() else { return };
+        self.bridge.set_slow_block(slow_block);
+        match self.control.get() {
+            Some(control) => control.reload(listeners, config),
+            None => *lock(&self.listeners) = listeners,
         }
     }
 
-    /// `sockets`: what it listens on, as `[[descriptor, address, port], …]`; the port is nil for a Unix socket.
-    fn sockets(&self) -> Vec<(i32, String, Option<u16>)> {
+    /// `sockets`: what it listens on.
+    fn sockets(&self) -> Vec<Open> {
         match self.control.get() {
             Some(control) => control.inspect(|listeners| listeners.iter().map(describe).collect()),
             None => lock(&self.listeners).iter().map(describe).collect(),
         }
     }
 
-    /// `hand_over`: another process listens there, too, and goes on doing so.
+    /// `hand_over`: after the drain that comes now, it all goes on in another process.
     fn hand_over(&self) {
         self.shutdown.hand_over();
+        self.keep_files();
+    }
+
+    /// `keep_files`: another process listens there, too, and goes on doing so.
+    fn keep_files(&self) {
         if let Some(control) = self.control.get() {
             control.inspect(|listeners| listeners.iter().for_each(Listener::keep_file));
         }
@@ -240,6 +246,11 @@ impl Engine {
         self.shutdown.drain(limit.map(|limit| Duration::try_from_secs_f64(limit).unwrap_or_default()));
     }
 
+    /// `warn(line)`: has it written to the log. Safe in a trap.
+    fn warn(&self, text: String) {
+        self.bridge.queue.send(vec![Event::Line(Line::new(Severity::Warn, text))]);
+    }
+
     /// Waits, on another thread than the one that runs, until all connections have ended.
     fn await_end(&self) -> Result<(), Error> {
         while !self.bridge.queue.is_finished() {
@@ -271,8 +282,10 @@ fn inherit(ruby: &Ruby, inherited: &[(i32, String)]) -> Result<Vec<Listener>, Er
     open.collect()
 }
 
-/// A listener for Ruby: its descriptor, address and port.
-fn describe(listener: &Listener) -> (i32, String, Option<u16>) {
+/// For Ruby: `[descriptor, address, port]`; the port is nil for a Unix socket.
+type Open = (i32, String, Option<u16>);
+
+fn describe(listener: &Listener) -> Open {
     (listener.fd(), listener.endpoint().address().to_owned(), listener.port())
 }
 
@@ -343,12 +356,14 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("show_settings", method!(Engine::show_settings, 2))?;
     class.define_method("admin_sockets", method!(Engine::admin_sockets, 0))?;
     class.define_method("hide", method!(Engine::hide, 0))?;
+    class.define_method("keep_files", method!(Engine::keep_files, 0))?;
     class.define_method("want", method!(Engine::want, 3))?;
     class.define_method("run", method!(Engine::run, 1))?;
     class.define_method("work", method!(Engine::work, 1))?;
     class.define_method("dismiss", method!(Engine::dismiss, 0))?;
     class.define_method("flush", method!(Engine::flush, 1))?;
     class.define_method("drain", method!(Engine::drain, 2))?;
+    class.define_method("warn", method!(Engine::warn, 1))?;
     class.define_method("outcome", method!(Engine::outcome, 0))?;
     class.define_method("await_end", method!(Engine::await_end, 0))?;
     class.define_method("carry_over", method!(Engine::carry_over, 2))?;

@@ -40,6 +40,9 @@ pub struct Reader {
 /// The keys of an answer, in the order of `Reader::keys`.
 const KEYS: [&str; 7] = ["remote", "close", "noop", "data", "reply", "connect_timeout", "inactivity_timeout"];
 
+/// What is expected of a time.
+const SECONDS: &str = "a number of seconds";
+
 /// The keys that are looked at only if there is more than the above.
 const RARE: [&str; 4] = ["retries", "retry_delay", "local_host", "proxy_protocol"];
 
@@ -87,10 +90,10 @@ impl Reader {
             let mut route = read_remotes(remote)?;
             route.data = bytes(data)?;
             route.reply = bytes(reply)?;
-            if let Some(timeout) = seconds(connect_timeout)? {
+            if let Some(timeout) = seconds("connect_timeout", connect_timeout)? {
                 route.connect_timeout = timeout;
             }
-            route.inactivity_timeout = seconds(inactivity_timeout)?;
+            route.inactivity_timeout = seconds("inactivity_timeout", inactivity_timeout)?;
             let known = values.iter().filter(|value| !value.is_nil()).count();
             if answer.len() > known {
                 self.read_rare(answer, &mut route)?;
@@ -119,13 +122,18 @@ impl Reader {
         if !retry_delay.is_nil() {
             let seconds =
                 f64::try_convert(retry_delay).ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
-            let expected = "a number of seconds";
-            route.retry_delay = Some(seconds.ok_or(Refusal::Key("retry_delay", retry_delay, expected))?);
+            route.retry_delay = Some(seconds.ok_or(Refusal::Key("retry_delay", retry_delay, SECONDS))?);
         }
         if !local_host.is_nil() {
             let address = RString::from_value(local_host).and_then(|text| parse_local(&text.to_bytes()));
             let expected = "an IP address, perhaps with a port";
-            route.local = Some(address.ok_or(Refusal::Key("local_host", local_host, expected))?);
+            let address = address.ok_or(Refusal::Key("local_host", local_host, expected))?;
+            let is_other =
+                |remote: &Remote| remote.literal().is_some_and(|to| to.is_ipv4() != address.is_ipv4());
+            if route.remotes().any(is_other) {
+                return Err(Refusal::Key("local_host", local_host, "an address of the remote's family"));
+            }
+            route.local = Some(address);
         }
         if proxy_protocol.to_bool() {
             route.proxy_protocol = match Integer::from_value(proxy_protocol).and_then(|v| v.to_u32().ok()) {
@@ -216,10 +224,14 @@ fn bytes(value: Value) -> Result<Option<Bytes>, Error> {
     Ok(Some(string.to_bytes()))
 }
 
-/// A number of seconds; what is not above zero means "not given", as in EventMachine.
-fn seconds(value: Value) -> Result<Option<Duration>, Error> {
+/// A number of seconds, or what says that it is one; what is not above zero means "not given", as in
+/// EventMachine.
+fn seconds(key: &'static str, value: Value) -> Result<Option<Duration>, Refusal> {
     if !value.to_bool() {
         return Ok(None);
+    }
+    if !value.respond_to("to_f", false)? {
+        return Err(Refusal::Key(key, value, SECONDS));
     }
     let seconds: f64 = value.funcall("to_f", ())?;
     let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);

@@ -1,0 +1,133 @@
+# frozen_string_literal: true
+
+require_relative "extension"
+require_relative "presence"
+require_relative "preview"
+require_relative "worker_processes"
+
+class ProxyMachine
+  # `--workers N`: a process that opens the sockets, and N of its children that serve them. It runs nothing of the
+  # config and has no thread, so it can fork at any time; whoever ends is replaced.
+  class Cluster
+    # What it hears.
+    SIGNALS = %w[QUIT TERM INT HUP USR1 USR2 CHLD].freeze
+    # Seconds until a worker that ended is replaced, so that one that cannot live does not keep a processor busy.
+    PAUSE = 1
+    private_constant :SIGNALS, :PAUSE
+
+    # @param config [String] path of the config file
+    # @param count [Integer] workers
+    # @param pidfile [String, nil]
+    # @param loader [Proc] loads the config and returns its Configuration
+    def initialize(config, count, pidfile, loader)
+      @config = config
+      @count = count
+      @loader = loader
+      @presence = Presence.new(pidfile)
+      @workers = WorkerProcesses.new(count, loader)
+      @events, @wish = IO.pipe
+    end
+
+    # @return [Integer] exit status: 1 if a worker had to cut off connections
+    def run
+      SIGNALS.each { |signal| trap(signal) { @wish.write_nonblock("#{signal}\n", exception: false) } }
+      open
+      @presence.started
+      $0 = "proxymachine #{VERSION} - #{File.basename(@config).chomp(".rb")} - #{@count} workers"
+      @presence.say(:info, "Serving with #{@count} workers. #{listening}")
+      serve
+    ensure
+      @presence.ended(stats)
+    end
+
+    # For Upgrade.
+    # @return [Array] [[descriptor, address, port]]
+    def sockets
+      @engine.sockets
+    end
+
+    # For Upgrade: another process goes on listening.
+    def hand_over
+      @engine.hand_over
+    end
+
+    # For Upgrade: each worker counts for itself.
+    def stats
+      [0, 0, 0]
+    end
+
+    private
+
+    def open
+      preview = Preview.of(@loader, @presence.sockets)
+      Descriptors.raise_limit
+      @engine = preview.open(@presence.sockets)
+      @presence.opened(preview.privileges)
+      preview.privileges.drop
+      @workers.replace(sockets)
+    rescue Error => e
+      @presence.failed(e.message)
+      raise
+    end
+
+    def listening
+      "Listening on #{Server.addresses(sockets).join(", ")}."
+    end
+
+    def serve
+      until @ending && @workers.empty?
+        event = next_event
+        event == :refill ? @workers.fill(sockets) : hear(event)
+      end
+      @status || 0
+    end
+
+    # A signal, or :refill when a worker is to be replaced.
+    def next_event
+      wait = @ending || !@workers.missing? ? nil : PAUSE
+      @events.wait_readable(wait) ? @events.gets.chomp : :refill
+    end
+
+    def hear(signal)
+      case signal
+      when "CHLD" then @workers.reap { |status, was_serving| lost(status, was_serving) }
+      when "HUP" then reload
+      when "USR1" then @presence.reopen && @workers.signal("USR1")
+      when "USR2" then upgrade
+      else finish(signal)
+      end
+    end
+
+    def lost(status, was_serving)
+      @status = 1 if @ending && !status.success?
+      return if @ending || !was_serving
+
+      how = status.to_s.delete_prefix("pid #{status.pid} ")
+      @presence.say(:error, "Worker #{status.pid} ended (#{how}). Another one takes its place.")
+    end
+
+    def reload
+      @presence.reloading do
+        preview = Preview.of(@loader, sockets)
+        @workers.replace(preview.prepare(@engine))
+        @engine.apply
+        @presence.say(:info, "Reloaded #{@config}. #{listening}")
+      end
+    rescue Error => e
+      @presence.say(:error, "Cannot reload #{@config}: #{e.message}. What was loaded before goes on.")
+    end
+
+    def upgrade
+      return unless @presence.upgrade(self)
+
+      @ending = true
+      @workers.retire
+    end
+
+    def finish(signal)
+      @presence.stopping
+      @ending = true
+      @workers.signal(signal)
+    end
+  end
+end

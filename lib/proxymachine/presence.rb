@@ -1,0 +1,111 @@
+# frozen_string_literal: true
+
+require_relative "inheritance"
+require_relative "log_files"
+require_relative "pidfile"
+require_relative "systemd"
+require_relative "upgrade"
+
+class ProxyMachine
+  # What the world knows of the program that runs: its pidfile, systemd, the process before it and the one after it.
+  class Presence
+    # @param pidfile [String, nil]
+    def initialize(pidfile)
+      @pidfile = pidfile && Pidfile.new(pidfile)
+      @inheritance = Inheritance.new
+      @log_files = LogFiles.new
+    end
+
+    # @return [Array] sockets that another process has bound: [[descriptor, address]]
+    def sockets
+      @inheritance.sockets
+    end
+
+    # The sockets are bound.
+    # @param privileges [Privileges]
+    # @raise [StartError] if the pidfile cannot be written
+    def opened(privileges)
+      @privileges = privileges
+      @inheritance.close
+      # The one before still serves, and this one may yet fail.
+      write_pidfile unless @inheritance.predecessor?
+    end
+
+    # Whoever connects is served.
+    # @yieldparam max [Integer] connections at once that another process counted
+    # @yieldparam total [Integer] connections that it counted
+    def started(&)
+      write_pidfile if @inheritance.predecessor?
+      @inheritance.take_over(&)
+      Systemd.started
+    end
+
+    # It has been told to end.
+    def stopping
+      Systemd.stopping unless @upgrade
+    end
+
+    # @param text [String] one line about what it does
+    def tell(text)
+      Systemd.status(text) unless @upgrade
+    end
+
+    # A config is reloaded while the block runs.
+    def reloading
+      Systemd.reloading
+      yield
+    ensure
+      Systemd.started
+    end
+
+    # Starts the program once more.
+    # @param server [#sockets, #hand_over, #stats]
+    # @return [Boolean] whether that serves now
+    def upgrade(server)
+      upgrade = Upgrade.new(server)
+      say(:info, "Upgrading: starting #{Program.command.join(" ")}")
+      pid = upgrade.run
+      say(:info, "Upgraded: process #{pid} has taken over.")
+      @upgrade = upgrade
+      Systemd.succeeded_by(pid)
+      true
+    rescue Upgrade::Failed => e
+      say(:error, "Cannot upgrade: #{e.message}. This process goes on.")
+      false
+    end
+
+    # Opens the log files once more.
+    def reopen
+      @log_files.reopen
+      say(:info, "Reopened the log files.")
+    rescue SystemCallError, IOError => e
+      say(:error, "Cannot reopen the log files: #{e.message}")
+    end
+
+    # It does not run any more.
+    # @param stats [Array<Integer>] current, max, total
+    def ended(stats)
+      @upgrade&.ended(stats)
+      @pidfile&.remove
+    end
+
+    # Why it did not start, for the process that waits for it.
+    # @param reason [String]
+    def failed(reason)
+      @inheritance.fail(reason)
+    end
+
+    # A logger that fails costs its lines only.
+    def say(level, text)
+      LOGGER.public_send(level, text)
+    rescue StandardError
+      nil
+    end
+
+    private
+
+    def write_pidfile
+      @pidfile&.write(@privileges)
+    end
+  end
+end

@@ -1,0 +1,62 @@
+# frozen_string_literal: true
+
+class ProxyMachine
+  # What a config says about sockets and rights, found out in a child: the process that asks runs nothing of it.
+  class Preview
+    # @return [Privileges]
+    attr_reader :privileges
+
+    # @param loader [Proc] loads the config and returns its Configuration
+    # @param inherited [Array] [[descriptor, address]]
+    # @raise [ConfigError] naming what is wrong with it
+    def self.of(loader, inherited)
+      ours, theirs = IO.pipe(binmode: true)
+      pid = fork do
+        ours.close
+        theirs.write(Marshal.dump(answer(loader, inherited)))
+        exit!(0)
+      end
+      theirs.close
+      told = ours.read
+      status = Process.wait2(pid).last
+      raise ConfigError, "the config ended the process that loaded it (#{status})" if told.empty?
+
+      said = Marshal.load(told) # rubocop:disable Security/MarshalLoad -- it is our own child
+      said.is_a?(Hash) ? new(**said) : raise(ConfigError, said)
+    ensure
+      ours&.close
+    end
+
+    def self.answer(loader, inherited)
+      ProxyMachine.configuration.listeners.offer(inherited.map { |_, address| address }.grep(/\Asystemd:/).uniq)
+      configuration = loader.call
+      { listeners: configuration.checked_listeners, settings: configuration.settings.to_h,
+        privileges: configuration.privileges }
+    rescue Exception => e # rubocop:disable Lint/RescueException -- whatever a config may raise
+      e.is_a?(Error) ? e.message : "#{e.message} (#{e.class})"
+    end
+    private_class_method :answer
+
+    def initialize(listeners:, settings:, privileges:)
+      @listeners = listeners
+      # Connections are the workers' business.
+      @settings = settings.merge(max_connections: 1, threads: 1)
+      @privileges = privileges
+    end
+
+    # Opens what is to be listened on, or takes it from what another process has opened.
+    # @param inherited [Array] [[descriptor, address]]
+    # @return [Engine] which is not to run
+    # @raise [StartError]
+    def open(inherited)
+      Engine.listen(@listeners, @settings, inherited)
+    end
+
+    # Opens what such an engine has not opened yet.
+    # @return [Array] the sockets: [[descriptor, address, port]]
+    # @raise [StartError]
+    def prepare(engine)
+      engine.prepare(@listeners, @settings)
+    end
+  end
+end

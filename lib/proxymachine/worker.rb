@@ -1,0 +1,142 @@
+# frozen_string_literal: true
+
+require "socket"
+
+class ProxyMachine
+  # A process of a Cluster that serves: Worker is what the cluster knows of it, Worker::Operations what it knows
+  # of the cluster.
+  class Worker
+    # Seconds that it may take until it serves.
+    PATIENCE = 60
+    private_constant :PATIENCE
+
+    # @return [Integer]
+    attr_reader :pid
+
+    # @param sockets [Array] [[descriptor, address, port]]
+    # @param loader [Proc] loads the config and returns its Configuration
+    # @param siblings [Array<Worker>] whose channels are not the new one's business
+    def self.start(sockets, loader, siblings)
+      ours, theirs = UNIXSocket.pair
+      pid = fork do
+        [ours, *siblings.map(&:channel)].each(&:close)
+        exit!(serve(Operations.new(theirs, sockets), loader))
+      end
+      theirs.close
+      new(pid, ours)
+    end
+
+    def self.serve(operations, loader)
+      %w[HUP USR2].each { |signal| trap(signal, "IGNORE") }
+      %w[QUIT TERM INT CHLD].each { |signal| trap(signal, "DEFAULT") }
+      ProxyMachine.operations = operations
+      operations.hear
+      loader.call
+      ProxyMachine.run("worker", nil, nil)
+      0
+    rescue SystemExit => e
+      e.status
+    rescue Error => e
+      operations.failed(e.message)
+      1
+    rescue Exception => e # rubocop:disable Lint/RescueException -- it is this process's last
+      operations.failed("#{e.message} (#{e.class})")
+      raise
+    ensure
+      $stdout.flush
+    end
+    private_class_method :serve
+
+    # @return [UNIXSocket]
+    attr_reader :channel
+
+    def initialize(pid, channel)
+      @pid = pid
+      @channel = channel
+    end
+
+    # Waits until it serves.
+    # @raise [StartError] if it does not
+    def await
+      answer = @channel.wait_readable(PATIENCE) ? @channel.gets.to_s.chomp : "failed nothing after #{PATIENCE} s"
+      word, reason = answer.split(" ", 2)
+      raise StartError, "a worker failed: #{reason || "it ended before it served"}" unless word == "ready"
+    end
+
+    # Has it end when its last connection does, while others accept.
+    def retire
+      @channel.puts("retire")
+    rescue SystemCallError
+      nil # It has ended already.
+    end
+
+    def signal(name)
+      Process.kill(name, @pid)
+    rescue Errno::ESRCH
+      nil # It has ended already.
+    end
+
+    # Ends it at once: it does not serve yet.
+    def stop
+      signal("KILL")
+    end
+
+    # @return [Process::Status, nil] once it has ended; then it is forgotten
+    def status
+      _, status = Process.wait2(@pid, Process::WNOHANG)
+      @channel.close if status
+      status
+    end
+
+    # In the worker.
+    class Operations
+      # @return [Array] [[descriptor, address]]
+      attr_reader :sockets
+
+      def initialize(channel, sockets)
+        @channel = channel
+        @sockets = sockets.map { |fd, address,| [fd, address] }
+        @log_files = LogFiles.new
+      end
+
+      def hear
+        Signals.hear("USR1") { Thread.new { @log_files.reopen } }
+      end
+
+      def opened(server)
+        @server = server
+      end
+
+      def started
+        @server.keep_files # They are the cluster's.
+        @channel.puts("ready #{Process.pid}")
+        Thread.new { obey }
+      end
+
+      # The cluster says where it listens.
+      def silent?
+        true
+      end
+
+      def failed(reason)
+        @channel.puts("failed #{reason.lines.first&.chomp}")
+      rescue SystemCallError
+        nil
+      end
+
+      def tell(_stats); end
+
+      def stopping; end
+
+      private
+
+      # Its end, too, is an order: nobody would replace, or end, this process any more.
+      def obey
+        return ProxyMachine.drain("QUIT", nil) unless @channel.gets
+
+        @server.hand_over
+        ProxyMachine.drain("HUP", ProxyMachine.configuration.settings.to_h[:upgrade_timeout])
+      end
+    end
+  end
+end

@@ -1,0 +1,74 @@
+# frozen_string_literal: true
+
+require_relative "worker"
+
+class ProxyMachine
+  # The workers of a Cluster: those that serve, and those that have retired and still have connections.
+  class WorkerProcesses
+    # @param count [Integer] how many are to serve
+    # @param loader [Proc] loads the config and returns its Configuration
+    def initialize(count, loader)
+      @count = count
+      @loader = loader
+      @serving = []
+      @retired = []
+    end
+
+    # Starts as many new ones. Those before retire when the new ones serve.
+    # @param sockets [Array] [[descriptor, address, port]]
+    # @raise [StartError] if one of them does not serve
+    def replace(sockets)
+      new = []
+      new << start(sockets, new) while new.size < @count
+      new.each(&:await)
+      retire
+      @serving = new
+    rescue StartError
+      @retired.concat(new.each(&:stop))
+      raise
+    end
+
+    # Starts what is missing.
+    def fill(sockets)
+      @serving << start(sockets, []) while missing?
+    end
+
+    def missing?
+      @serving.size < @count
+    end
+
+    def empty?
+      @serving.empty? && @retired.empty?
+    end
+
+    # Has those that serve end with their last connections, while others accept.
+    def retire
+      @retired.concat(@serving.each(&:retire))
+      @serving = []
+    end
+
+    # Passes a signal on.
+    def signal(name)
+      [*@serving, *@retired].each { |worker| worker.signal(name) }
+    end
+
+    # Forgets those that have ended.
+    # @yieldparam status [Process::Status]
+    # @yieldparam was_serving [Boolean] whether it was to go on
+    def reap
+      [[@serving, true], [@retired, false]].each do |workers, are_serving|
+        workers.reject! do |worker|
+          status = worker.status
+          yield status, are_serving if status
+          status
+        end
+      end
+    end
+
+    private
+
+    def start(sockets, siblings)
+      Worker.start(sockets, @loader, [*@serving, *@retired, *siblings])
+    end
+  end
+end

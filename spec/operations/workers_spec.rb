@@ -1,0 +1,155 @@
+# frozen_string_literal: true
+
+# `--workers N`: several processes serve the same sockets, and one that serves nothing looks after them.
+RSpec.describe "A server with workers" do
+  let(:echo) { Backends.echo }
+  let(:dir) { Dir.mktmpdir("proxymachine-spec") }
+  let(:pidfile) { File.join(dir, "pid") }
+  let(:config) { <<~RUBY }
+    proxy do |data|
+      case data
+      when "relay" then #{echo.address.inspect}
+      when "die" then exit!(3)
+      when "wait" then :noop
+      else { :close => "first \#{Process.pid}" }
+      end
+    end
+  RUBY
+  let(:proxy) { start(config) }
+
+  after do
+    pid = File.read(pidfile).to_i
+    Process.kill(:TERM, pid) if pid != proxy.pid
+  rescue SystemCallError
+    nil
+  ensure
+    FileUtils.rm_rf(dir)
+  end
+
+  def start(config)
+    arguments = ["-h", "127.0.0.1", "-p", "0", "--workers", "2", "--pidfile", pidfile]
+    ProxyProcess.new(config, args: arguments).tap do |started|
+      port = started.await(/Serving with 2 workers/)[/:(\d+)\.\z/, 1].to_i
+      started.instance_variable_set(:@port, port)
+    end
+  end
+
+  # Ids of the processes that are its children.
+  def workers(pid = proxy.pid)
+    File.read("/proc/#{pid}/task/#{pid}/children").split.map(&:to_i)
+  end
+
+  def worker_that_answers
+    ask("x")[/\d+/].to_i
+  end
+
+  def reload(config, expected = /INFO Reloaded/)
+    File.write(proxy.config_path, config)
+    proxy.mark
+    proxy.signal("HUP")
+    proxy.await(expected)
+  end
+
+  it "is served by each of them" do
+    eventually { expect([worker_that_answers, worker_that_answers].uniq.size).to eq 2 }
+    expect(workers).to include(worker_that_answers)
+  end
+
+  it "replaces one that has died, whose connections alone are lost" do
+    other = nil
+    clients = Array.new(8) { connect.write("relay") }
+    clients.each { |client| client.read(5) }
+    expect(connect.write("die").read_all).to eq ""
+    proxy.await(/ERROR Worker \d+ ended \(exit 3\)\. Another one takes its place\./)
+    eventually { expect(workers.size).to eq 2 }
+    alive = clients.reject { |client| client.socket.wait_readable(0) }
+    alive.each { |client| expect(client.write("still there?").read(12)).to eq "still there?" }
+    eventually { expect(other = worker_that_answers).to be_positive }
+    expect(workers).to include(other)
+  end
+
+  it "ends with them, by each signal, when their connections have ended" do
+    client = connect.write("relay")
+    expect(client.read(5)).to eq "relay"
+    proxy.signal("QUIT")
+    expect(client.write("still there?").read(12)).to eq "still there?"
+    client.close
+    expect(proxy.wait).to be_success
+    expect(File.exist?(pidfile)).to be false
+  end
+
+  it "ends with 1 if one of them had to cut off a connection" do
+    client = connect.write("relay")
+    expect(client.read(5)).to eq "relay"
+    2.times do |number|
+      proxy.signal("INT")
+      proxy.await(/Received INT signal/) if number.zero?
+    end
+    expect(client).to be_ended
+    expect(proxy.wait.exitstatus).to eq 1
+  end
+
+  it "reloads: new workers take the place of the others, which keep their connections" do
+    client = connect.write("relay")
+    expect(client.read(5)).to eq "relay"
+    former = workers
+    reload(config.sub("first", "second"))
+    eventually { expect(ask("x")).to start_with("second") }
+    expect(client.write("still there?").read(12)).to eq "still there?"
+    client.close
+    eventually { expect(workers & former).to be_empty }
+    expect(workers.size).to eq 2
+  end
+
+  it "opens and closes listeners with a reload" do
+    path = File.join(dir, "socket")
+    reload("listen 'unix:#{path}'\n#{config}")
+    expect(UNIXSocket.open(path) { |socket| socket.write("x") && socket.read }).to start_with("first")
+    reload(config)
+    eventually { expect(File.exist?(path)).to be false }
+  end
+
+  {
+    "raises" => ["raise 'oh'", /ERROR Cannot reload .*config\.rb:1: oh/],
+    "exits" => ["exit 3", /ERROR Cannot reload .*exit/],
+    "cannot be listened on" => ["listen '192.0.2.1:80'; proxy { :close }", /ERROR Cannot reload .*192\.0\.2\.1:80/]
+  }.each do |what, (config, reason)|
+    it "goes on with the old config if the new one #{what}" do
+      before = workers
+      reload(config, reason)
+      expect(workers).to match_array(before)
+      expect(ask("x")).to start_with("first")
+    end
+  end
+
+  it "does not start with a config that fails, and says why" do
+    child = ProxyProcess.new("raise 'oh'", args: ["-h", "127.0.0.1", "-p", "0", "--workers", "2"])
+    expect(child.wait.exitstatus).to eq 1
+    expect(child.stderr).to match(/\Aproxymachine: .*config\.rb:1: oh \(RuntimeError\)$/)
+  end
+
+  it "upgrades, and neither refuses nor loses a connection" do
+    is_over = false
+    visitors = Array.new(3) do
+      Thread.new do
+        answers = []
+        answers << ask("x") until is_over
+        answers
+      end
+    end
+    reload(config.sub("first", "second"))
+    proxy.signal("USR2")
+    pid = proxy.await(/INFO Upgraded: process \d+ has taken over/)[/\d+/].to_i
+    expect(proxy.wait).to be_success
+    eventually { expect(workers(pid)).to include(worker_that_answers) }
+    is_over = true
+    expect(visitors.flat_map(&:value)).to all match(/\A(first|second) \d+\z/)
+    expect(File.read(pidfile).to_i).to eq pid
+  end
+
+  it "leaves no worker behind when it is killed" do
+    orphans = workers
+    Process.kill(:KILL, proxy.pid)
+    eventually { expect(orphans.select { |pid| File.exist?("/proc/#{pid}") }).to be_empty }
+  end
+end

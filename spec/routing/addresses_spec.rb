@@ -1,0 +1,87 @@
+# frozen_string_literal: true
+
+# IPv6 and the source address: in a listener, in a remote, in a log line, in a PROXY header.
+RSpec.describe "An address" do
+  running(:naming) do
+    Backend.new do |session|
+      session.write(session.socket.remote_address.inspect_sockaddr)
+    end
+  end
+
+  def routed(answer, **options)
+    ask("hello", ProxyProcess.start("proxy { |data| #{answer.inspect} }", **options))
+  end
+
+  it "to connect from may be chosen" do
+    expect(routed({ remote: naming.address, local_host: "127.0.0.9" })).to match(/\A127\.0\.0\.9:\d+\z/)
+    expect(routed({ remote: [address_of_refused, naming.address], local_host: "127.0.0.8" }))
+      .to start_with "127.0.0.8:"
+  end
+
+  it "to connect from may have a port" do
+    free = TCPServer.open("127.0.0.9", 0) { |server| server.local_address.ip_port }
+    expect(routed({ remote: naming.address, local_host: "127.0.0.9:#{free}" })).to eq "127.0.0.9:#{free}"
+  end
+
+  it "to connect from that is not this machine's is told of, once" do
+    proxy = ProxyProcess.start("proxy { #{{ remote: naming.address, local_host: "192.0.2.1", retries: 1 }.inspect} }")
+    expect(ask("hello", proxy)).to eq ""
+    expect(proxy.settle.lines.grep(/Cannot connect/)).to match [/WARN Cannot connect to \S+: Cannot assign requested/]
+  end
+
+  describe "of IPv6" do
+    before(:context) do
+      TCPServer.open("::1", 0).close
+    rescue SystemCallError => e
+      skip "there is no IPv6 here (#{e.message})"
+    end
+
+    running(:six) { Backends.once("six", host: "::1") }
+    running(:echoing) do
+      Backend.new(host: "::1") { |session| session.write(session.socket.remote_address.inspect_sockaddr) }
+    end
+    running(:proxy) do
+      ProxyProcess.start("proxy { |data, client| data == 'route' ? #{"[::1]:#{six.port}".inspect} : " \
+                         "{ :close => [client.ip, client.local_ip].inspect } }", args: %w[-h ::1 -p 0])
+    end
+
+    def connect_six(proxy)
+      Client.new(proxy.port, host: "::1")
+    end
+
+    it "is listened on, told to the block, and logged without brackets" do
+      client = connect_six(proxy)
+      expect(client.write("hello").read_all).to eq '["::1", "::1"]'
+      proxy.await("INFO Accepted ::1:#{client.socket.local_address.ip_port}")
+      expect(client.address).to start_with "::1:"
+    end
+
+    it "may be a remote, in brackets or bare" do
+      expect(connect_six(proxy).write("route").read_all).to eq "six:route"
+      expect(routed("::1:#{six.port}")).to eq "six:hello"
+    end
+
+    it "may be connected from, in brackets or bare, with a port or without" do
+      remote = "[::1]:#{echoing.port}"
+      free = TCPServer.open("::1", 0) { |server| server.local_address.ip_port }
+      expect(routed({ remote: remote, local_host: "::1" })).to start_with "[::1]:"
+      expect(routed({ remote: remote, local_host: "[::1]:#{free}" })).to eq "[::1]:#{free}"
+    end
+
+    it "is told in both versions of the PROXY protocol" do
+      versions = { 1 => /\Asix:PROXY TCP6 ::1 ::1 \d+ \d+\r\nx\z/n,
+                   2 => /\Asix:\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24(\0{15}\x01){2}....x\z/mn }
+      versions.each do |version, header|
+        config = "proxy { { :remote => '[::1]:#{six.port}', :proxy_protocol => #{version} } }"
+        proxy = ProxyProcess.start(config, args: %w[-h ::1 -p 0])
+        expect(connect_six(proxy).write("x").read_all).to match header
+      end
+    end
+
+    it "may be a trusted network" do
+      config = "listen '[::1]:0', :proxy_protocol => ['::1/128']\nproxy { |_, client| { :close => client.to_s } }"
+      proxy = ProxyProcess.start(config, args: [])
+      expect(connect_six(proxy).write("PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\nx").read_all).to eq "2001:db8::1:1"
+    end
+  end
+end
