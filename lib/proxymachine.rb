@@ -17,6 +17,7 @@ require_relative "proxymachine/client"
 require_relative "proxymachine/handler"
 require_relative "proxymachine/signals"
 require_relative "proxymachine/workers"
+require_relative "proxymachine/admin"
 require_relative "proxymachine/server"
 require_relative "proxymachine/verbs"
 require_relative "proxymachine/sniffers"
@@ -125,12 +126,13 @@ class ProxyMachine
       Descriptors.raise_limit
       first = host && "#{host}:#{port_number(port)}"
       @server = Server.new(configuration, first, operations&.sockets || [])
+      admin = @server.bind_admin(name.to_s)
       operations&.opened(@server)
       configuration.privileges.drop
       @name = name
       update_procline
       outcome = Signals.handled do
-        announce
+        announce(admin)
         @server.run
       end
       exit(1) if outcome == :forced
@@ -190,13 +192,14 @@ class ProxyMachine
       raise StartError, "invalid port #{port.inspect}: it is a number from 0 to 65535"
     end
 
-    def announce
+    def announce(admin)
       return if operations&.silent?
 
       @server.addresses.each { |address| LOGGER.info "Listening on #{address}" }
       LOGGER.info "Send QUIT to quit after waiting for all connections to finish."
       LOGGER.info "Send TERM or INT to quit after waiting for up to #{MAX_FAST_SHUTDOWN_SECONDS} seconds " \
                   "for connections to finish."
+      LOGGER.info "Metrics and status on #{admin}" if admin
     end
   end
 end

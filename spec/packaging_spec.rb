@@ -52,8 +52,8 @@ RSpec.describe "the packaged gem" do
     files = Gem::Package.new(@gem).spec.files
 
     expect(files).to include("Cargo.toml", "Cargo.lock", "ext/engine/src/lib.rs", "ext/proxymachine/src/lib.rs",
-                             "ext/sniff/src/lib.rs", "lib/proxymachine.rb", "exe/proxymachine", "examples/git.rb",
-                             "README.md", "LICENSE")
+                             "ext/sniff/src/lib.rs", "ext/admin/src/lib.rs", "ext/admin/src/page.html",
+                             "lib/proxymachine.rb", "exe/proxymachine", "examples/git.rb", "README.md", "LICENSE")
     expect(files.grep(%r{\.(so|bundle|gem|o)\z|/target/|\A(spec|tmp|pkg|bench)/})).to be_empty
   end
 

@@ -12,8 +12,8 @@ class ProxyMachine
 
     # @raise [ConfigError, StartError] naming what is wrong
     def run
-      @configuration.checked_listeners.each do |listener|
-        address = listener[:address]
+      addresses = @configuration.checked_listeners.map { |listener| listener[:address] }
+      [*addresses, *@configuration.settings.to_h[:admin]].each do |address|
         try(address)
       rescue SystemCallError, SocketError, ArgumentError => e
         raise StartError, "cannot listen on #{address}: #{e.message}"

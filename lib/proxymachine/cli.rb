@@ -13,6 +13,8 @@ class ProxyMachine
     # @param arguments [Array<String>] options are taken out, the rest is left to the config
     # @return [Integer] exit status
     def self.start(arguments)
+      return top(arguments.drop(1)) if arguments.first == "top"
+
       new(Options.new(arguments)).start
     rescue UsageError => e
       complain("#{e.message}\nTry `proxymachine --help`.", USAGE)
@@ -20,6 +22,11 @@ class ProxyMachine
       complain(e.message, FAILURE)
     rescue SignalException => e
       die_of(e.signo)
+    end
+
+    def self.top(arguments)
+      require_relative "top"
+      Top.start(arguments)
     end
 
     # As the system does it: without Ruby's backtrace, and with the status that tells the signal.
@@ -34,7 +41,7 @@ class ProxyMachine
       ProxyMachine.operations&.failed(message) if ProxyMachine.respond_to?(:operations)
       status
     end
-    private_class_method :complain, :die_of
+    private_class_method :top, :complain, :die_of
 
     # @param options [Options]
     def initialize(options)

@@ -71,7 +71,7 @@ class ProxyMachine
     end
 
     def listening
-      "Listening on #{Server.addresses(sockets).join(", ")}."
+      "Listening on #{Listeners.addresses(sockets).join(", ")}."
     end
 
     def serve

@@ -7,7 +7,9 @@ class ProxyMachine
     PER_CONNECTION = 2
     # For the log, the config's own files and databases, name resolution and the pipes of bulk transfers.
     RESERVE = 128
-    private_constant :PER_CONNECTION, :RESERVE
+    # Of the admin: 32 connections, its listeners and its thread's own.
+    ADMIN = 40
+    private_constant :PER_CONNECTION, :RESERVE, :ADMIN
 
     # Raises the soft limit of this process to its hard limit, as servers do: the soft limit is kept low for
     # programs that use select(2).
@@ -18,10 +20,11 @@ class ProxyMachine
       nil # Then what there is must do.
     end
 
+    # @param admin [Object] whether there is one
     # @return [Integer] how many connections there is room for; a small limit is shared half and half
-    def self.connections
+    def self.connections(admin: false)
       limit = Process.getrlimit(:NOFILE).first
-      reserve = [open + RESERVE, limit / 2].min
+      reserve = [open + RESERVE + (admin ? ADMIN : 0), limit / 2].min
       [(limit - reserve) / PER_CONNECTION, 1].max
     end
 

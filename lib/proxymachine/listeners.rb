@@ -22,6 +22,15 @@ class ProxyMachine
       @all = []
     end
 
+    # What sockets listen on, with the ports that were taken where 0 was asked for.
+    # @param sockets [Array] [[descriptor, address, port]]
+    # @return [Array<String>]
+    def self.addresses(sockets)
+      sockets.uniq { |_, address, port| [address, port] }.map do |_, address, port|
+        port ? address.sub(/:\d+\z/, ":#{port}") : address
+      end
+    end
+
     # What the command line says, without the config.
     def blank
       Listeners.new(@default, @fixed)

@@ -83,7 +83,7 @@ class ProxyMachine
     def reload
       @presence.reloading do
         new = ConfigFile.reload(@config)
-        warn_of_threads(new.settings.to_h[:threads])
+        warn_of_what_stays(new.settings.to_h)
         ProxyMachine.replace(new)
         @presence.say(:info, "Reloaded #{@config}. Listening on #{@server.addresses.join(", ")}.")
       end
@@ -92,11 +92,14 @@ class ProxyMachine
       @presence.say(:error, "Cannot reload #{@config}: #{reason}. What was loaded before goes on.")
     end
 
-    def warn_of_threads(wanted)
-      running = ProxyMachine.configuration.settings.to_h[:threads]
-      return if running == wanted
+    def warn_of_what_stays(wanted)
+      running = ProxyMachine.configuration.settings.to_h
+      %i[threads admin].each do |name|
+        next if running[name] == wanted[name]
 
-      @presence.say(:warn, "threads stays #{running}: #{wanted} takes a restart or an upgrade (USR2).")
+        values = [running, wanted].map { |settings| settings[name] || "none" }
+        @presence.say(:warn, "#{name} stays #{values.first}: #{values.last} takes a restart or an upgrade (USR2).")
+      end
     end
 
     def reopen

@@ -48,7 +48,8 @@ class ProxyMachine
 
     def parser
       OptionParser.new do |options|
-        options.banner = "Usage:\n  proxymachine -c <config file> [-h <host>] [-p <port>]\n\nOptions:"
+        options.banner = "Usage:\n  proxymachine -c <config file> [-h <host>] [-p <port>]\n" \
+                         "  proxymachine top --admin <address>\n\nOptions:"
         define_addresses(options)
         define_process(options)
         Settings::ALL.each do |name, setting|

@@ -18,6 +18,11 @@ class ProxyMachine
       raise ConfigError, "cannot run as #{@names}: #{e.message}"
     end
 
+    # @return [Hash] the ids that +drop+ will take, +:user+ and +:group+
+    def ids
+      { user: @user&.uid, group: @gid }.compact
+    end
+
     # For good: what is given up now cannot be had again.
     # @raise [StartError] if the system does not allow it
     def drop

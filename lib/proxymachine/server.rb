@@ -18,10 +18,12 @@ class ProxyMachine
     # @raise [StartError] if an address cannot be listened on
     def initialize(configuration, first = nil, inherited = [])
       listeners = configuration.checked_listeners(first)
-      @capacity = Descriptors.connections
+      @capacity = Descriptors.connections(admin: configuration.settings.to_h[:admin])
       @configuration = configuration
-      @threads = configuration.settings.to_h[:threads]
-      @engine = Engine.listen(listeners, settings_of(configuration), inherited)
+      @fixed = configuration.settings.to_h.slice(:threads, :admin)
+      of_admin, own = Admin.split(inherited)
+      @engine = Engine.listen(listeners, settings_of(configuration), own)
+      @admin = Admin.new(@engine, @fixed[:admin], of_admin)
       @handler = Handler.new
       @lock = Mutex.new
       @writing = Mutex.new
@@ -30,21 +32,13 @@ class ProxyMachine
     # What it listens on, with the ports that were taken where 0 was asked for.
     # @return [Array<String>]
     def addresses
-      Server.addresses(sockets)
-    end
-
-    # The same of sockets that nobody may serve yet.
-    # @param sockets [Array] [[descriptor, address, port]]
-    def self.addresses(sockets)
-      sockets.uniq { |_, address, port| [address, port] }.map do |_, address, port|
-        port ? address.sub(/:\d+\z/, ":#{port}") : address
-      end
+      Listeners.addresses(@engine.sockets)
     end
 
     # What it listens on, for another process to inherit.
     # @return [Array] [[descriptor, address, port]]
     def sockets
-      @engine.sockets
+      @engine.sockets + @admin.sockets
     end
 
     # After the drain that comes now, it all goes on in another process.
@@ -70,6 +64,14 @@ class ProxyMachine
       @configuration = configuration
       yield
       @engine.apply
+      @admin.show(settings_of(@configuration))
+    end
+
+    # Binds the address where it shows itself.
+    # @param name [String] what is shown as its name
+    # @return [String, nil] where that is
+    def bind_admin(name)
+      @admin.bind(name, @configuration.privileges).tap { @admin.show(settings_of(@configuration)) }
     end
 
     # @return [Array<Integer>] connections: current, most at once, total
@@ -82,7 +84,7 @@ class ProxyMachine
     def run
       @runner = Thread.current
       @configuration.blocks.tell(@engine)
-      workers = Workers.new(@engine, @handler, @threads)
+      workers = Workers.new(@engine, @handler, @fixed[:threads])
       # Halt only arrives inside: not before, and not in the code of whoever called run.
       Thread.handle_interrupt(Handler::Halt => :never) do
         halted { @engine.run(@handler) }
@@ -116,7 +118,7 @@ class ProxyMachine
     # How many connections there may be is found out once, when none is open.
     def settings_of(configuration)
       settings = configuration.settings.to_h
-      settings.merge(max_connections: settings[:max_connections] || @capacity, threads: @threads)
+      settings.merge(max_connections: settings[:max_connections] || @capacity, **@fixed)
     end
 
     def halted(&block)
@@ -142,6 +144,7 @@ class ProxyMachine
       end
       @writer = Thread.new { write_lines }
       @writer.join(LOG_PATIENCE)
+      @engine.hide
       exit!(@engine.outcome == :forced ? 1 : 0)
     end
 

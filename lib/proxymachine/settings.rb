@@ -22,7 +22,17 @@ class ProxyMachine
 
       raise ConfigError, "takes a number of seconds (0 is no limit), not #{Text.inspect(value)}"
     end
-    private_constant :COUNT, :SECONDS
+
+    # "host:port", "unix:/path", or a port alone, which is one of the loopback; nil and false mean "none".
+    ADDRESS = lambda do |value|
+      return nil unless value
+
+      text = value.to_s.sub(/\A:?(\d+)\z/, '127.0.0.1:\1')
+      return text if text.match?(/\Aunix:./) || text[/\A[^:].*:(\d{1,5})\z/, 1]&.to_i&.between?(0, 65_535)
+
+      raise ConfigError, "takes an address such as 127.0.0.1:9432 or unix:/path, not #{Text.inspect(value)}"
+    end
+    private_constant :COUNT, :SECONDS, :ADDRESS
 
     # One of them: its default, what its flag's value is called, how values are read, and what it does.
     Setting = Struct.new(:default, :placeholder, :reader, :description)
@@ -40,7 +50,8 @@ class ProxyMachine
       user_timeout: Setting.new(600.0, "SECONDS", SECONDS,
                                 "Time that a peer may leave data unacknowledged. Default 600"),
       slow_block: Setting.new(1.0, "SECONDS", SECONDS, "Blocks that take longer are named in the log. Default 1"),
-      upgrade_timeout: Setting.new(nil, "SECONDS", SECONDS, "Time for open connections after an upgrade. Default none")
+      upgrade_timeout: Setting.new(nil, "SECONDS", SECONDS, "Time for open connections after an upgrade. Default none"),
+      admin: Setting.new(nil, "ADDRESS", ADDRESS, "Show metrics and a status page there: 127.0.0.1:9432, unix:/path")
     }.freeze
 
     def initialize(overriding = {})

@@ -19,11 +19,11 @@ RSpec.describe "The settings" do
     it "#{name} refuses what is none, as a verb and as a flag" do
       child = ProxyProcess.new("#{name} 'soon'\nproxy { :close }")
       expect(child.wait.exitstatus).to eq 1
-      expect(child.stderr).to match(/\Aproxymachine: .*#{name} takes a (whole number|number of seconds).*"soon"$/)
+      expect(child.stderr).to match(/\Aproxymachine: .*#{name} takes (a whole number|a number|an address) .*"soon"$/)
 
       child = ProxyProcess.new("proxy { :close }", args: ["-p", "0", "#{flags.call(name)}=-1"])
       expect(child.wait.exitstatus).to eq 2
-      expect(child.stderr).to match(/\Aproxymachine: #{name} takes a (whole number|number of seconds).*"-1"$/)
+      expect(child.stderr).to match(/\Aproxymachine: #{name} takes (a whole number|a number|an address) .*"-1"$/)
     end
   end
 

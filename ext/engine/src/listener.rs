@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -191,6 +191,13 @@ impl Listener {
     /// The socket, and what must live as long as it listens.
     pub(crate) fn into_parts(self) -> (OwnedFd, Arc<Endpoint>, Option<Arc<SocketFile>>) {
         (self.socket.into(), self.endpoint, self.file)
+    }
+}
+
+/// The socket. It is only of use while the listener lives.
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

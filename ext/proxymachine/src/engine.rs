@@ -11,6 +11,7 @@ use magnus::{
 };
 use proxymachine_engine::{Config, Control, Listener, Networks, Outcome, Shutdown, Stats, listener, server};
 
+use crate::admin::Panel;
 use crate::ask::Asker;
 use crate::bridge::{BlockRouter, Bridge, Reporter};
 use crate::dispatch::Dispatcher;
@@ -33,6 +34,7 @@ struct Engine {
     bridge: Arc<Bridge>,
     shutdown: Arc<Shutdown>,
     stats: OnceLock<Arc<Stats>>,
+    panel: Panel,
     unwritten: Mutex<Vec<Line>>,
 }
 
@@ -54,16 +56,7 @@ impl Engine {
         inherited: Vec<(i32, String)>,
     ) -> Result<Self, Error> {
         let config = read_config(settings)?;
-        let open = inherited.iter().map(|(fd, address)| {
-            Listener::inherited(*fd, address).map_err(|error| {
-                error::new(
-                    ruby,
-                    "StartError",
-                    format!("cannot inherit {address} as descriptor {fd}: {error}"),
-                )
-            })
-        });
-        let listeners = open_all(ruby, wanted, open.collect::<Result<_, _>>()?)?;
+        let listeners = open_all(ruby, wanted, inherit(ruby, &inherited)?)?;
         let bridge = Arc::new(Bridge::new(config.threads));
         bridge.set_slow_block(seconds(settings, "slow_block")?);
         Ok(Self {
@@ -75,6 +68,7 @@ impl Engine {
             prepared: Mutex::default(),
             shutdown: Arc::new(Shutdown::new()),
             stats: OnceLock::new(),
+            panel: Panel::default(),
             unwritten: Mutex::default(),
         })
     }
@@ -124,6 +118,37 @@ impl Engine {
         if let Some(control) = self.control.get() {
             control.inspect(|listeners| listeners.iter().for_each(Listener::keep_file));
         }
+        // The other one answers there, and nobody shall have to guess who does.
+        self.panel.inspect(|listeners| listeners.iter().for_each(Listener::keep_file));
+        self.panel.hide();
+    }
+
+    /// `bind_admin(address, about, inherited)`: where it shows itself while it runs. `about` is a Hash with
+    /// `:name`, `:version`, `:ruby` and perhaps `:user` and `:group`, whose ids a Unix socket's file gets.
+    /// Returns the port, nil for a Unix socket.
+    fn bind_admin(
+        ruby: &Ruby,
+        this: &Self,
+        address: String,
+        about: RHash,
+        inherited: Vec<(i32, String)>,
+    ) -> Result<Option<u16>, Error> {
+        this.panel.bind(ruby, &address, about, inherit(ruby, &inherited)?)
+    }
+
+    /// `show_settings(texts, connections)`: what is set, by name, and how many connections there may be.
+    fn show_settings(&self, texts: RHash, connections: u64) -> Result<(), Error> {
+        self.panel.show_settings(texts, connections)
+    }
+
+    /// `admin_sockets`: where it shows itself, as `sockets` has it.
+    fn admin_sockets(&self) -> Vec<(i32, String, Option<u16>)> {
+        self.panel.inspect(|listeners| listeners.iter().map(describe).collect()).unwrap_or_default()
+    }
+
+    /// `hide`: it shows itself no more, which comes by itself if `run` returns.
+    fn hide(&self) {
+        self.panel.hide();
     }
 
     /// `want(accept, timeout, client)`: which blocks there are, and whether one takes the client.
@@ -148,6 +173,11 @@ impl Engine {
         let engine = gvl::without_signals(start).map_err(|error| error::start(ruby, &error))?;
         let _ = this.stats.set(engine.stats());
         let _ = this.control.set(engine.control().clone());
+        if let Err(error) = gvl::without_signals(|| this.panel.start(&engine.stats(), &this.shutdown)) {
+            this.shutdown.abort();
+            engine.join();
+            return Err(error::start(ruby, &error.into()));
+        }
 
         let asker = Asker::new(ruby, &this.bridge, handler);
         let mut dispatcher = Dispatcher::new(&this.bridge, asker, this.pool.as_ref());
@@ -156,6 +186,7 @@ impl Engine {
             // A forked child: there is nothing to stop and no thread to join, and whatever wakes a
             // task could wait for a lock that nobody holds any more.
             std::mem::forget(engine);
+            this.panel.forget();
             std::mem::forget(dispatcher);
             return served;
         }
@@ -165,6 +196,7 @@ impl Engine {
         }
         // The threads need no GVL to finish, so it does no harm to hold it for these milliseconds.
         engine.join();
+        this.panel.hide();
         lock(&this.unwritten).extend(dispatcher.into_lines());
         served
     }
@@ -240,6 +272,16 @@ impl Engine {
     }
 }
 
+/// What another process has bound.
+fn inherit(ruby: &Ruby, inherited: &[(i32, String)]) -> Result<Vec<Listener>, Error> {
+    let open = inherited.iter().map(|(fd, address)| {
+        Listener::inherited(*fd, address).map_err(|error| {
+            error::new(ruby, "StartError", format!("cannot inherit {address} as descriptor {fd}: {error}"))
+        })
+    });
+    open.collect()
+}
+
 /// For Ruby: `[descriptor, address, port]`; the port is nil for a Unix socket.
 type Open = (i32, String, Option<u16>);
 
@@ -286,7 +328,8 @@ fn options(ruby: &Ruby, wanted: RHash) -> Result<listener::Options, Error> {
     })
 }
 
-fn value<T: TryConvert>(hash: RHash, key: &str) -> Result<Option<T>, Error> {
+/// What a Hash has for a Symbol.
+pub fn value<T: TryConvert>(hash: RHash, key: &str) -> Result<Option<T>, Error> {
     hash.lookup(Ruby::get_with(hash).to_symbol(key))
 }
 
@@ -309,6 +352,10 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("apply", method!(Engine::apply, 0))?;
     class.define_method("sockets", method!(Engine::sockets, 0))?;
     class.define_method("hand_over", method!(Engine::hand_over, 0))?;
+    class.define_method("bind_admin", method!(Engine::bind_admin, 3))?;
+    class.define_method("show_settings", method!(Engine::show_settings, 2))?;
+    class.define_method("admin_sockets", method!(Engine::admin_sockets, 0))?;
+    class.define_method("hide", method!(Engine::hide, 0))?;
     class.define_method("keep_files", method!(Engine::keep_files, 0))?;
     class.define_method("want", method!(Engine::want, 3))?;
     class.define_method("run", method!(Engine::run, 1))?;

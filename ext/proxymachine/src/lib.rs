@@ -5,6 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod admin;
 mod ask;
 mod bridge;
 mod dispatch;

@@ -1,0 +1,73 @@
+# frozen_string_literal: true
+
+# The admin address through reloads and upgrades.
+RSpec.describe "The admin address" do
+  let(:config) { "proxy { { :close => Process.pid.to_s } }" }
+
+  it "stays when the config is reloaded, and tells the new settings" do
+    proxy = ProxyProcess.start("admin 0\nidle_timeout 5\n#{config}")
+    expect(Admin.status(proxy)["settings"]).to include("name" => "idle_timeout", "value" => "5")
+    File.write(proxy.config_path, "admin 1\nidle_timeout 7.5\nmax_connections 77\n#{config}")
+    proxy.signal("HUP")
+    proxy.await(/WARN admin stays 127.0.0.1:0: 127.0.0.1:1 takes a restart or an upgrade/)
+    proxy.await(/INFO Reloaded/)
+    eventually do
+      status = Admin.status(proxy)
+      expect(status["settings"]).to include({ "name" => "idle_timeout", "value" => "7.5" },
+                                            { "name" => "admin", "value" => "127.0.0.1:0" })
+      expect(status["connections"]["limit"]).to eq 77
+    end
+  end
+
+  it "that cannot be had is named by -t" do
+    path = File.join(Dir.mktmpdir("proxymachine-spec"), "config.rb")
+    File.write(path, "admin 'unix:/nonexistent/admin.sock'\n#{config}")
+    child = Child.new(*ProxyProcess.command, "-t", "-c", path)
+    expect(child.wait.exitstatus).to eq 1
+    expect(child.stderr).to include "cannot listen on unix:/nonexistent/admin.sock: No such file or directory"
+  ensure
+    FileUtils.rm_rf(File.dirname(path))
+  end
+
+  describe "in an upgrade" do
+    before { @dir = Dir.mktmpdir("proxymachine-admin") }
+
+    # The successor is nobody's child.
+    after do
+      Process.kill(:KILL, @successor) if @successor
+      FileUtils.rm_rf(@dir)
+    end
+
+    def upgrade(proxy)
+      proxy.signal("USR2")
+      @successor = proxy.await(/INFO Upgraded: process \d+ has taken over/)[/\d+/].to_i
+    end
+
+    # The status codes of one request after the other.
+    def ask_until(uri)
+      codes = []
+      loop do
+        ended = yield
+        codes << Net::HTTP.get_response(uri).code
+        return codes if ended
+      end
+    end
+
+    it "is taken over by the new process, and answers all the time" do
+      proxy = ProxyProcess.start("admin 0\n#{config}")
+      uri = Admin.uri(proxy)
+      asking = Thread.new { ask_until(uri) { @successor } }
+      upgrade(proxy)
+      expect(asking.value.uniq).to eq ["200"]
+      eventually { expect(Admin.status(proxy)["program"]["pid"]).to eq @successor }
+    end
+
+    it "keeps the file of its Unix socket" do
+      path = File.join(@dir, "admin.sock")
+      proxy = ProxyProcess.start("admin 'unix:#{path}'\n#{config}")
+      upgrade(proxy)
+      expect(proxy.wait).to be_success
+      expect(Admin.at(path, "/status.json")).to include %("pid":#{@successor},)
+    end
+  end
+end

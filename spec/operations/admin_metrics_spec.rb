@@ -1,0 +1,68 @@
+# frozen_string_literal: true
+
+require "open3"
+
+# What /metrics says, as Prometheus takes it.
+RSpec.describe "/metrics" do
+  documentation = File.read(File.join(ProxyProcess::ROOT, "docs", "metrics.md"))
+
+  running(:echo) { Backends.echo }
+  running(:proxy) { Puppet.start("admin 0") }
+
+  # The value of a metric without labels.
+  def value(name)
+    Admin.get(proxy, "/metrics")[/^#{name} (\S+)$/, 1].to_f
+  end
+
+  it "is what promtool takes for good" do
+    ["/metrics", "/metrics?remotes=1"].each do |path|
+      output, status = Open3.capture2e("promtool", "check", "metrics", stdin_data: Admin.get(proxy, path))
+      expect([output, status.exitstatus]).to eq ["", 0]
+    end
+  end
+
+  it "is what docs/metrics.md lists, name and type, and nothing else" do
+    listed = documentation.scan(/^\| `(\w+)` \| (\w+) \|/)
+    served = Admin.get(proxy, "/metrics?remotes=1").scan(/^# TYPE (\w+) (\w+)$/)
+    expect(served).to match_array(listed)
+  end
+
+  it "counts connections" do
+    before = value("proxymachine_connections_accepted_total")
+    client = connect.write(Puppet.to(echo)).tap { |c| c.read(10) }
+    expect(value("proxymachine_connections")).to eq 1
+    expect(value("proxymachine_connections_accepted_total")).to eq before + 1
+    client.close
+    eventually { expect(value("proxymachine_connections")).to eq 0 }
+    expect(value("proxymachine_connections_peak")).to be >= 1
+  end
+
+  it "knows the process" do
+    expect(value("process_resident_memory_bytes")).to be_within(proxy.resident_bytes / 2).of(proxy.resident_bytes)
+    expect(value("process_start_time_seconds")).to be_within(300).of(Time.now.to_f)
+    expect(value("process_open_fds")).to be_between(5, value("process_max_fds"))
+  end
+
+  describe "in the hands of a real Prometheus" do
+    running(:prometheus) { Prometheus.new(Admin.uri(proxy)) }
+
+    it "is scraped, and asked for" do
+      connect.close
+      total = Admin.status(proxy)["connections"]["total"]
+      eventually { expect(prometheus.query("proxymachine_connections_accepted_total")).to eq total }
+      expect(prometheus.query("up")).to eq 1
+      expect(prometheus.query("proxymachine_ready")).to eq 1
+    end
+
+    it "takes the alerts of docs/metrics.md for rules, whose metrics are there" do
+      rules = documentation[/^```yaml\n(groups:\n.*?)^```$/m, 1]
+      output, status = prometheus.check(rules)
+      expect(status).to be_success, output
+      expressions = rules.scan(/expr: (.*)$/).flatten
+      expect(expressions).not_to be_empty
+      listed = documentation.scan(/^\| `(\w+)` \|/).flatten
+      names = expressions.flat_map { |text| text.scan(/(?:proxymachine|process)_\w+/) }
+      expect(names.map { |name| name.delete_suffix("_bucket") } - listed).to be_empty
+    end
+  end
+end
