@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::Endpoint;
 use crate::proxy_protocol::Header;
+use crate::{Endpoint, Meters};
 
 /// A client: where it comes from, where it came in, and what was said about it.
 #[derive(Debug, Clone)]
@@ -57,6 +57,17 @@ impl Client {
     #[must_use]
     pub fn age(&self) -> Duration {
         self.accepted.elapsed()
+    }
+
+    /// When it was accepted.
+    #[must_use]
+    pub fn accepted(&self) -> Instant {
+        self.accepted
+    }
+
+    /// What is counted where it came in.
+    pub(crate) fn meters(&self) -> &Meters {
+        self.endpoint.meters()
     }
 
     /// The same before anything is known but its address.

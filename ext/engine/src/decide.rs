@@ -8,11 +8,13 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::time::{sleep_until, timeout};
 
+use crate::account::Account;
 use crate::farewell::send_all;
+use crate::meters::Count;
 use crate::proxy_protocol::{Parsed, Refusal, parse};
 use crate::server::Context;
 use crate::stream::Stream;
-use crate::{Client, End, Observer, Router, Socket, Verdict, scratch};
+use crate::{Answer, Client, End, Observer, Router, Socket, Verdict, scratch};
 
 /// The least that is read at once before the decision: undecided connections are many and their
 /// bytes few.
@@ -23,6 +25,7 @@ struct Undecided<'a, R: Router, O: Observer> {
     context: &'a Context<R, O>,
     socket: &'a Socket,
     client: &'a mut Client,
+    account: &'a mut Account,
     received: Bytes,
     /// No PROXY header is to come (any more), so what was received is the client's.
     is_introduced: bool,
@@ -36,9 +39,10 @@ pub(crate) async fn decide<R: Router, O: Observer>(
     context: &Context<R, O>,
     socket: &Socket,
     client: &mut Client,
+    account: &mut Account,
 ) -> Result<(Verdict, Bytes), End> {
     let is_introduced = !client.endpoint.expects_header();
-    let mut undecided = Undecided { context, socket, client, received: Bytes::new(), is_introduced };
+    let mut undecided = Undecided { context, socket, client, account, received: Bytes::new(), is_introduced };
     let verdict = match context.config.decision_timeout {
         None => undecided.decide().await?,
         Some(limit) => match Box::pin(timeout(limit, undecided.decide())).await {
@@ -46,6 +50,7 @@ pub(crate) async fn decide<R: Router, O: Observer>(
             Err(_) => Box::pin(undecided.overdue(limit)).await?,
         },
     };
+    undecided.account.decided(undecided.client.age());
     Ok((verdict, undecided.received))
 }
 
@@ -58,8 +63,14 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         if self.context.router.wants_local() {
             self.client.known.get_or_insert_default().local = self.socket.local_addr();
         }
-        if let Some(question) = self.context.router.accepted(self.client) {
-            match Box::pin(self.answered(question)).await? {
+        let early = match self.context.router.accepted(self.client) {
+            Some(question) => {
+                Some(Box::pin(verdict(self.context, self.socket, self.account, question)).await?)
+            }
+            None => None,
+        };
+        if let Some(verdict) = early {
+            match verdict {
                 Verdict::Wait(words) => Box::pin(self.send(words)).await?,
                 verdict => return Ok(verdict),
             }
@@ -94,7 +105,9 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         let asking = async {
             loop {
                 let question = context.router.route(self.client, self.received.clone());
-                match answered(self.socket, question).await? {
+                let answer = answered(self.socket, question).await?;
+                self.account.answered(answer.in_block);
+                match answer.verdict {
                     Verdict::Wait(None) => {}
                     Verdict::Wait(words) => Box::pin(self.send(words)).await?,
                     verdict => return Ok(verdict),
@@ -118,7 +131,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
             let Some(question) = self.context.router.timed_out(self.client, self.received.clone()) else {
                 return Err(End::DecisionTimeout { limit });
             };
-            match self.answered(question).await? {
+            match verdict(self.context, self.socket, self.account, question).await? {
                 Verdict::Wait(words) => self.send(words).await?,
                 verdict => return Ok(verdict),
             }
@@ -132,17 +145,12 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         }
     }
 
-    /// Awaits an answer, unless the client leaves or a drain has no more time for it.
-    async fn answered(&self, question: impl Future<Output = Verdict>) -> Result<Verdict, End> {
-        tokio::select! {
-            biased;
-            answer = answered(self.socket, question) => answer,
-            () = drained(self.context) => Err(End::Undecided),
-        }
-    }
-
-    async fn send(&self, words: Option<Bytes>) -> Result<(), End> {
-        let sent = send_all(self.socket, words.unwrap_or_default(), self.context.config.linger).await;
+    async fn send(&mut self, words: Option<Bytes>) -> Result<(), End> {
+        let words = words.unwrap_or_default();
+        let traffic = &mut self.account.traffic;
+        let before = traffic.to_client;
+        let sent = send_all(self.socket, words, self.context.config.linger, traffic).await;
+        self.client.meters().add(Count::ToClient, self.account.to_client() - before);
         if sent { Ok(()) } else { Err(End::ClientLeft) }
     }
 
@@ -182,6 +190,22 @@ async fn silent_drained<R: Router, O: Observer>(context: &Context<R, O>) {
     if context.shutdown.is_succeeded() {
         drained(context).await;
     }
+}
+
+/// Awaits an answer, unless the client leaves or a drain has no more time for it.
+async fn verdict<R: Router, O: Observer>(
+    context: &Context<R, O>,
+    socket: &Socket,
+    account: &mut Account,
+    question: impl Future<Output = Answer>,
+) -> Result<Verdict, End> {
+    let answer = tokio::select! {
+        biased;
+        answer = answered(socket, question) => answer?,
+        () = drained(context) => return Err(End::Undecided),
+    };
+    account.answered(answer.in_block);
+    Ok(answer.verdict)
 }
 
 /// Awaits an answer, unless the client leaves.

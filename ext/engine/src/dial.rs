@@ -7,9 +7,11 @@ use socket2::SockAddr;
 use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 
+use crate::account::{Account, Code};
 use crate::connect::{From, Opened, connected, open, race, unix_address};
 use crate::keepalive::Keepalive;
-use crate::{Config, Observer, Remote, Route, Socket};
+use crate::meters::Count;
+use crate::{Client, Config, Observer, Remote, Route, Socket};
 
 /// Connects to the first of the route's backends that can be reached, each attempt resolving anew, and
 /// tells which one it is. The failed attempt's number of rounds is the error.
@@ -18,6 +20,8 @@ use crate::{Config, Observer, Remote, Route, Socket};
 pub(crate) async fn dial(
     config: &Config,
     observer: &impl Observer,
+    client: &Client,
+    account: &mut Account,
     route: &Route,
     first: &mut Bytes,
 ) -> Result<(Socket, usize), u32> {
@@ -25,6 +29,8 @@ pub(crate) async fn dial(
     let retries = route.retries.unwrap_or(config.connect_retries);
     for retry in 0..=retries {
         if retry > 0 {
+            account.retried();
+            client.meters().count(Count::Retries);
             observer.retrying(&route.remote, retry);
             sleep(route.retry_delay.unwrap_or(config.retry_delay)).await;
         }
@@ -35,8 +41,12 @@ pub(crate) async fn dial(
                     observer.connected(remote);
                     return Ok((server, index));
                 }
-                Err(error) if is_starved(&error) => observer.dial_starved(remote, &error),
-                Err(_) => {}
+                Err(error) => {
+                    account.failed_at(remote, failure(&error));
+                    if is_starved(&error) {
+                        observer.dial_starved(remote, &error);
+                    }
+                }
             }
         }
     }
@@ -69,6 +79,14 @@ async fn resolve_and_connect(remote: &Remote, from: From, first: &mut Bytes) -> 
     let usable =
         addresses.filter(|address| from.local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()));
     race(usable, from, first).await
+}
+
+fn failure(error: &io::Error) -> Code {
+    match error.kind() {
+        _ if is_starved(error) => Code::Starved,
+        io::ErrorKind::TimedOut => Code::ServerSlowConnecting,
+        _ => Code::ServerConnecting,
+    }
 }
 
 /// No fault of the backend: this machine has no descriptor, port or memory left.

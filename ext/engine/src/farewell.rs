@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 use socket2::SockRef;
 use tokio::time::timeout;
 
+use crate::account::Traffic;
 use crate::scratch;
 use crate::socket::{Socket, is_would_block};
 use crate::stream::Stream;
@@ -34,10 +35,18 @@ pub(crate) fn close(stream: Socket) {
 }
 
 /// Sends words to the client, all of them unless it stops reading for `patience`; then it is false.
-pub(crate) async fn send_all(client: &Socket, mut words: Bytes, patience: Duration) -> bool {
+pub(crate) async fn send_all(
+    client: &Socket,
+    mut words: Bytes,
+    patience: Duration,
+    traffic: &mut Traffic,
+) -> bool {
     while !words.is_empty() {
         match timeout(patience, std::future::poll_fn(|cx| client.poll_write(cx, &words))).await {
-            Ok(Ok(count)) => words.advance(count),
+            Ok(Ok(count)) => {
+                words.advance(count);
+                traffic.to_client += count as u64;
+            }
             _ => return false,
         }
     }

@@ -38,6 +38,7 @@
 #![deny(unsafe_code)] // but in system.rs
 #![warn(missing_docs)]
 
+pub mod account;
 mod bind;
 pub mod client;
 mod clock;
@@ -49,6 +50,7 @@ pub mod error;
 mod farewell;
 mod keepalive;
 pub mod listener;
+pub mod meters;
 pub mod networks;
 pub mod observer;
 pub mod proxy_protocol;
@@ -69,11 +71,13 @@ pub mod stream;
 mod system;
 pub mod verdict;
 
+pub use account::{Account, Code};
 pub use client::Client;
 pub use config::Config;
 pub use error::Error;
 pub use farewell::process_forked;
 pub use listener::{Endpoint, Listener};
+pub use meters::Meters;
 pub use networks::Networks;
 pub use observer::{End, Observer};
 pub use remote::{InvalidRemote, Remote};
@@ -82,4 +86,4 @@ pub use server::{Control, Engine};
 pub use shutdown::{Outcome, Shutdown};
 pub use socket::Socket;
 pub use stats::Stats;
-pub use verdict::{Route, Verdict};
+pub use verdict::{Answer, Route, Verdict};

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use socket2::{SockAddr, Socket};
 
-use crate::Error;
 use crate::bind::{open_tcp, open_unix, take_all};
 use crate::keepalive::Keepalive;
 use crate::networks::Networks;
 use crate::remote::unix_path;
 use crate::socket_file::SocketFile;
 use crate::system::duplicate;
+use crate::{Error, Meters};
 
 /// What the connections of one listener have in common.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub struct Endpoint {
     address: Box<str>,
     name: Option<Box<str>>,
     balancers: Option<Networks>,
+    meters: Arc<Meters>,
 }
 
 impl Endpoint {
@@ -36,6 +37,12 @@ impl Endpoint {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// What is counted of its connections.
+    #[must_use]
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.meters
     }
 
     /// Whether load balancers say at the beginning of a connection who their client is.
@@ -88,7 +95,12 @@ impl Listener {
     /// # Errors
     /// As for [`Listener::bind`], and [`Error::Bind`] when nobody handed over a socket of that name.
     pub fn open(address: &str, options: &Options, open: &mut Vec<Self>) -> Result<Vec<Self>, Error> {
+        // Who is called the same and listens at the same place goes on counting.
+        let before = open.iter().map(Self::endpoint).find(|endpoint| {
+            *endpoint.address == *address && endpoint.name.as_deref() == options.name.as_deref()
+        });
         let endpoint = Arc::new(Endpoint {
+            meters: before.map(|endpoint| Arc::clone(&endpoint.meters)).unwrap_or_default(),
             address: address.into(),
             name: options.name.clone(),
             balancers: options.balancers.clone(),
@@ -127,7 +139,8 @@ impl Listener {
             Some(path) if !path.starts_with('@') => Some(Arc::new(SocketFile::at(path)?)),
             _ => None,
         };
-        let endpoint = Endpoint { address: address.into(), name: None, balancers: None };
+        let endpoint =
+            Endpoint { address: address.into(), name: None, balancers: None, meters: Arc::default() };
         Ok(Self { socket, endpoint: Arc::new(endpoint), file })
     }
 

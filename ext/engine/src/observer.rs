@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::proxy_protocol::Refusal;
-use crate::{Client, Remote, Route};
+use crate::{Account, Client, Remote, Route};
 
 /// Why a connection ended. Each connection ends once, with one of these, unless it is cut off
 /// ([`Observer::cut_off`]).
@@ -91,6 +91,10 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A connection has ended. Its sockets close when the router has had its say.
     fn ended(&self, _client: &Client, _end: &End) {}
+
+    /// A connection's sockets are closed, whether it ended by itself or was cut off: all that there is to say
+    /// about it. Each one has this once.
+    fn finished(&self, _client: &Client, _account: &Account) {}
 
     /// A connection's sockets are closed and it is no longer counted; `left` others are still open.
     fn closed(&self, _left: u64) {}

@@ -4,7 +4,7 @@ use std::future::{Future, Ready};
 
 use bytes::Bytes;
 
-use crate::{Client, Verdict};
+use crate::{Answer, Client, Verdict};
 
 /// Decides where a connection goes.
 ///
@@ -14,7 +14,7 @@ use crate::{Client, Verdict};
 /// What returns an `Option` is not asked at all where that is `None`.
 pub trait Router: Send + Sync + 'static {
     /// `data` is everything that `client` has sent so far, never empty.
-    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Verdict> + Send;
+    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Answer> + Send;
 
     /// Whether it looks at [`Client::local`], which costs a system call.
     fn wants_local(&self) -> bool {
@@ -22,14 +22,14 @@ pub trait Router: Send + Sync + 'static {
     }
 
     /// Before `client` has sent anything: for protocols in which the server speaks first.
-    fn accepted(&self, _client: &Client) -> Option<impl Future<Output = Verdict> + Send> {
-        None::<Ready<Verdict>>
+    fn accepted(&self, _client: &Client) -> Option<impl Future<Output = Answer> + Send> {
+        None::<Ready<Answer>>
     }
 
     /// `Config::decision_timeout` is over; `data` is all that has come, perhaps nothing. To wait means
     /// to wait as long again.
-    fn timed_out(&self, _client: &Client, _data: Bytes) -> Option<impl Future<Output = Verdict> + Send> {
-        None::<Ready<Verdict>>
+    fn timed_out(&self, _client: &Client, _data: Bytes) -> Option<impl Future<Output = Answer> + Send> {
+        None::<Ready<Answer>>
     }
 
     /// The backend, named as in the route, failed. The answer may have last words for the client, or,
@@ -60,7 +60,8 @@ where
     F: Fn(&Client, Bytes) -> A + Send + Sync + 'static,
     A: Future<Output = Verdict> + Send,
 {
-    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Verdict> + Send {
-        self(client, data)
+    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Answer> + Send {
+        let verdict = self(client, data);
+        async { verdict.await.into() }
     }
 }

@@ -12,11 +12,14 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
 
+use crate::account::Account;
 use crate::keepalive::Keepalive;
+use crate::meters::Count;
 use crate::room::Room;
 use crate::system::register;
 use crate::{
-    Client, Config, Error, Listener, Observer, Outcome, Router, Shutdown, Socket, Stats, session, socket,
+    Client, Config, Endpoint, Error, Listener, Observer, Outcome, Router, Shutdown, Socket, Stats, session,
+    socket,
 };
 
 /// Pause after an accept that failed for want of something (descriptors, memory).
@@ -62,18 +65,20 @@ struct Plan<R, O> {
 pub(crate) struct Admission<R: Router, O: Observer> {
     context: Arc<Context<R, O>>,
     client: Client,
+    account: Account,
     ended: bool,
 }
 
 impl<R: Router, O: Observer> Admission<R, O> {
     fn new(context: &Arc<Context<R, O>>, client: Client) -> Self {
         context.stats.opened();
+        client.meters().count(Count::Accepted);
         context.observer.accepted(&client);
-        Self { context: Arc::clone(context), client, ended: false }
+        Self { context: Arc::clone(context), client, account: Account::default(), ended: false }
     }
 
-    pub(crate) fn parts(&mut self) -> (&Context<R, O>, &mut Client) {
-        (&self.context, &mut self.client)
+    pub(crate) fn parts(&mut self) -> (&Context<R, O>, &mut Client, &mut Account) {
+        (&self.context, &mut self.client, &mut self.account)
     }
 
     /// The connection has ended by itself and is closed.
@@ -83,7 +88,11 @@ impl<R: Router, O: Observer> Admission<R, O> {
         self.context.observer.closed(left);
     }
 
-    fn leave(&self) -> u64 {
+    fn leave(&mut self) -> u64 {
+        let meters = self.client.meters();
+        meters.count(Count::Closed);
+        self.account.close(self.client.accepted(), meters);
+        self.context.observer.finished(&self.client, &self.account);
         let left = self.context.stats.closed();
         self.context.room.give_back();
         if left == 0 && self.context.shutdown.is_draining() {
@@ -318,7 +327,7 @@ async fn accept<R: Router, O: Observer>(
             biased;
             _ = &mut draining => return,
             _ = plans.changed() => break,
-            accepted = accept_one(&listener, &context) => accepted,
+            accepted = accept_one(&listener, &endpoint, &context) => accepted,
         };
         match accepted {
             Ok(accepted) => serve(accepted),
@@ -338,6 +347,7 @@ async fn accept<R: Router, O: Observer>(
 /// Accepts when there is room for one more. What waits in the system's queue waits on.
 async fn accept_one<R: Router, O: Observer>(
     listener: &AsyncFd<OwnedFd>,
+    endpoint: &Endpoint,
     context: &Context<R, O>,
 ) -> io::Result<(Socket, Option<SocketAddr>)> {
     loop {
@@ -345,6 +355,7 @@ async fn accept_one<R: Router, O: Observer>(
         let room = match context.room.try_take() {
             Some(room) => room,
             None => {
+                endpoint.meters().count(Count::LimitConnections);
                 context.observer.full(context.config.max_connections);
                 context.room.take().await
             }

@@ -6,12 +6,15 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::account::Account;
 use crate::decide::{decide, reset};
 use crate::dial::dial;
 use crate::farewell::{close, linger, send_all};
+use crate::meters::{Count, Meters, Time};
 use crate::relay::{self, Outcome, relay};
 use crate::router::Failure;
 use crate::server::{Admission, Context};
@@ -24,15 +27,14 @@ const MAX_REDIRECTS: u32 = 10;
 /// What the relay needs, once everything is decided and connected.
 struct Joined {
     server: Socket,
-    remote: Remote,
     start: relay::Start,
 }
 
 impl Joined {
     /// Taken apart by a function: an `async fn` would keep what it has moved out of.
     #[expect(clippy::boxed_local)]
-    fn into_parts(self: Box<Self>) -> (Socket, Remote, relay::Start) {
-        (self.server, self.remote, self.start)
+    fn into_parts(self: Box<Self>) -> (Socket, relay::Start) {
+        (self.server, self.start)
     }
 }
 
@@ -46,12 +48,14 @@ pub(crate) fn run<R: Router, O: Observer>(
     mut admission: Admission<R, O>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let (context, client) = admission.parts();
-        let served = guarded(Box::pin(serve(context, &socket, client))).await;
+        let (context, client, account) = admission.parts();
+        let served = guarded(Box::pin(serve(context, &socket, client, account))).await;
         let (end, heard_all) = served.unwrap_or((End::Failed, false));
+        account.end(&end);
+        count_limit(client.meters(), &end);
         context.observer.ended(client, &end);
         if let Some((failure, remote)) = blamed(&end) {
-            guarded(Box::pin(complain(context, &socket, client, failure, remote))).await;
+            guarded(Box::pin(complain(context, &socket, client, account, failure, remote))).await;
         }
         if !heard_all {
             linger(&socket, context.config.linger).await;
@@ -84,12 +88,13 @@ async fn complain<R: Router, O: Observer>(
     context: &Context<R, O>,
     socket: &Socket,
     client: &Client,
+    account: &mut Account,
     failure: Failure,
     remote: &Remote,
 ) {
     let Some(question) = context.router.failed(client, failure, remote.to_string()) else { return };
     if let Some(Verdict::Close(Some(words))) = question.await {
-        send_all(socket, words, context.config.linger).await;
+        send(context, socket, words, client, account).await;
     }
 }
 
@@ -98,20 +103,22 @@ async fn serve<R: Router, O: Observer>(
     context: &Context<R, O>,
     socket: &Socket,
     client: &mut Client,
+    account: &mut Account,
 ) -> (End, bool) {
-    let (server, remote, start) = match Box::pin(establish(context, socket, client)).await {
+    let (server, start) = match Box::pin(establish(context, socket, client, account)).await {
         Ok(joined) => joined.into_parts(),
         Err(end) => return (end, false),
     };
-    let (outcome, client_ended) = relay(socket, &server, start).await;
+    let (outcome, client_ended) = relay(socket, &server, start, &mut account.traffic, client.meters()).await;
     close(server);
+    let remote = || account.remote.clone().expect("it was connected");
     let end = match outcome {
         Outcome::Finished => End::Relayed,
         Outcome::Abandoned => End::ClientLeftFirst,
-        Outcome::Idle { limit } => End::Idle { remote, limit },
+        Outcome::Idle { limit } => End::Idle { remote: remote(), limit },
         _ if client_ended || socket.has_ended() => End::ClientLeftFirst,
-        Outcome::Unanswered => End::ClosedPrematurely { remote },
-        Outcome::Inactive { elapsed, limit } => End::Inactive { remote, elapsed, limit },
+        Outcome::Unanswered => End::ClosedPrematurely { remote: remote() },
+        Outcome::Inactive { elapsed, limit } => End::Inactive { remote: remote(), elapsed, limit },
     };
     (end, client_ended)
 }
@@ -121,46 +128,67 @@ async fn establish<R: Router, O: Observer>(
     context: &Context<R, O>,
     socket: &Socket,
     client: &mut Client,
+    account: &mut Account,
 ) -> Result<Box<Joined>, End> {
-    let (mut verdict, mut received) = decide(context, socket, client).await?;
+    let (mut verdict, mut received) = decide(context, socket, client, account).await?;
     let mut failures = 0;
     loop {
         let mut route = match verdict {
             Verdict::Connect(route) => route,
             Verdict::Close(words) => {
-                Box::pin(send_all(socket, words.unwrap_or_default(), context.config.linger)).await;
+                Box::pin(send(context, socket, words.unwrap_or_default(), client, account)).await;
                 return Err(if failures == 0 { End::Refused } else { End::ConnectFailed });
             }
             Verdict::Wait(_) => unreachable!("decide() waits, and after a failure there is no waiting"),
         };
         let to_client = match route.reply.take() {
-            Some(reply) => send_some(socket, reply).map_err(|_| End::ClientLeftFirst)?,
+            Some(reply) => {
+                let len = reply.len();
+                let rest = send_some(socket, reply).map_err(|_| End::ClientLeftFirst)?;
+                account.traffic.to_client += (len - rest.len()) as u64;
+                client.meters().add(Count::ToClient, (len - rest.len()) as u64);
+                rest
+            }
             None => Bytes::new(),
         };
         let substitute = route.data.take();
         let is_replay = substitute.is_none();
         let data = substitute.unwrap_or_else(|| mem::take(&mut received));
+        let inactivity_timeout = route.inactivity_timeout;
         let header = introduction(&route, socket, client);
         let mut to_server = joined(&header, data);
+        let len = to_server.len();
+        let begun = Instant::now();
         let dialed = tokio::select! {
             biased;
-            dialed = dial(&context.config, &*context.observer, &route, &mut to_server) => dialed,
-            () = reset(socket) => return Err(End::ClientLeftFirst),
+            dialed = dial(&context.config, &*context.observer, client, account, &route, &mut to_server) => dialed.map_err(Some),
+            () = reset(socket) => Err(None),
         };
+        let now = Instant::now();
+        let taken = now.saturating_duration_since(begun);
+        account.dialed(taken);
         let rounds = match dialed {
             Ok((server, index)) => {
+                account.connected(now);
+                client.meters().took(Time::Connect, taken);
+                let sent = (len - to_server.len()) as u64;
+                account.traffic.to_server += sent;
+                client.meters().add(Count::ToServer, sent);
+                account.remote = Some(route.into_remote(index));
                 let start = relay::Start {
                     to_server,
                     to_client,
-                    inactivity_timeout: route.inactivity_timeout,
+                    inactivity_timeout,
                     half_closed_timeout: context.config.half_closed_timeout,
                     idle_timeout: context.config.idle_timeout,
                 };
-                return Ok(Box::new(Joined { server, remote: route.into_remote(index), start }));
+                return Ok(Box::new(Joined { server, start }));
             }
-            Err(rounds) => rounds,
+            Err(None) => return Err(End::ClientLeftFirst),
+            Err(Some(rounds)) => rounds,
         };
-        Box::pin(send_all(socket, to_client, context.config.linger)).await;
+        client.meters().count(Count::ConnectFailures);
+        Box::pin(send(context, socket, to_client, client, account)).await;
         if socket.has_ended() {
             return Err(End::ClientLeftFirst);
         }
@@ -192,6 +220,28 @@ async fn next_route<R: Router, O: Observer>(
         }
         None | Some(Verdict::Wait(_)) => Err(End::ConnectFailed),
         Some(verdict) => Ok(verdict),
+    }
+}
+
+/// Sends the client some words, and counts them.
+async fn send<R: Router, O: Observer>(
+    context: &Context<R, O>,
+    socket: &Socket,
+    words: Bytes,
+    client: &Client,
+    account: &mut Account,
+) {
+    let before = account.to_client();
+    send_all(socket, words, context.config.linger, &mut account.traffic).await;
+    client.meters().add(Count::ToClient, account.to_client() - before);
+}
+
+/// A limit that ended a connection. The relay counts its own.
+fn count_limit(meters: &Meters, end: &End) {
+    match end {
+        End::PrereadFull { .. } => meters.count(Count::LimitPreread),
+        End::DecisionTimeout { .. } => meters.count(Count::LimitDecision),
+        _ => {}
     }
 }
 

@@ -23,6 +23,22 @@ pub enum Verdict {
     Connect(Box<Route>),
 }
 
+/// A verdict, and what it cost.
+#[derive(Debug)]
+pub struct Answer {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Time in the block.
+    pub in_block: Duration,
+}
+
+/// It cost nothing worth telling.
+impl From<Verdict> for Answer {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, in_block: Duration::ZERO }
+    }
+}
+
 /// How to connect a client with its backend.
 #[derive(Debug)]
 pub struct Route {

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use magnus::value::ReprValue;
 use magnus::{ArgList, Error, IntoValue, RString, Ruby, Value};
-use proxymachine_engine::{Client, Failure, Verdict};
+use proxymachine_engine::meters::{Count, Time};
+use proxymachine_engine::{Answer, Client, Failure, Verdict};
 
 use crate::bridge::Bridge;
 use crate::error;
@@ -27,12 +28,24 @@ pub struct Asker<'a> {
     /// What there is to log, in order.
     pub lines: Vec<Line>,
     generation: u64,
+    /// How long the last call took, and whether it raised.
+    in_block: Duration,
+    is_raised: bool,
 }
 
 impl<'a> Asker<'a> {
     pub fn new(ruby: &'a Ruby, bridge: &'a Arc<Bridge>, handler: Value) -> Self {
         let reader = Reader::new(ruby);
-        Self { ruby, bridge, handler, reader, lines: Vec::new(), generation: generation() }
+        Self {
+            ruby,
+            bridge,
+            handler,
+            reader,
+            lines: Vec::new(),
+            generation: generation(),
+            in_block: Duration::ZERO,
+            is_raised: false,
+        }
     }
 
     /// Asks a block, and logs what it answered. `data` is let go before the block is called, so that the
@@ -40,7 +53,17 @@ impl<'a> Asker<'a> {
     ///
     /// # Errors
     /// What must end `run`: `exit`, a signal's exception, `Thread#kill`, a fork.
-    pub fn decide(&mut self, block: Block, client: &Client, data: Bytes) -> Result<Verdict, Error> {
+    pub fn decide(
+        &mut self,
+        block: Block,
+        client: &Client,
+        data: Bytes,
+        posted: Instant,
+    ) -> Result<Answer, Error> {
+        let meters = client.endpoint().meters();
+        meters.took(Time::QueueWait, posted.elapsed());
+        self.in_block = Duration::ZERO;
+        self.is_raised = false;
         let text = self.ruby.str_from_slice(&data);
         drop(data);
         let (listener, about) = self.about(client)?;
@@ -50,7 +73,15 @@ impl<'a> Asker<'a> {
             }
             Ok(asker.reader.read(answer, block))
         })?;
-        Ok(verdict.unwrap_or(Verdict::Close(None)))
+        meters.took(Time::Block, self.in_block);
+        meters.count(match &verdict {
+            Some(Verdict::Connect(_)) => Count::AnsweredConnect,
+            Some(Verdict::Close(_)) => Count::AnsweredClose,
+            Some(Verdict::Wait(_)) => Count::AnsweredWait,
+            None if self.is_raised => Count::Raised,
+            None => Count::AnsweredInvalid,
+        });
+        Ok(Answer { verdict: verdict.unwrap_or(Verdict::Close(None)), in_block: self.in_block })
     }
 
     /// Runs a callback. What it returns mostly means nothing.
@@ -82,6 +113,7 @@ impl<'a> Asker<'a> {
         let called = Instant::now();
         let answered: Result<Value, Error> = self.handler.funcall(method, arguments);
         let taken = called.elapsed();
+        self.in_block = taken;
         self.check_fork()?;
         let read = match answered {
             Err(error) => {
@@ -140,6 +172,7 @@ impl<'a> Asker<'a> {
 
     /// Logs the exception of a block, unless it must end the server.
     fn raised(&mut self, error: Error) -> Result<(), Error> {
+        self.is_raised = true;
         let Some(exception) = error.value() else {
             return Err(error); // Thread#kill, or a throw to somewhere outside of run.
         };

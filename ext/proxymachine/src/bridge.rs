@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proxymachine_engine::error::plain;
-use proxymachine_engine::{Client, End, Failure, Observer, Remote, Route, Router, Verdict};
+use proxymachine_engine::{Answer, Client, End, Failure, Observer, Remote, Route, Router, Verdict};
 use tokio::sync::oneshot;
 
 use crate::lock;
@@ -104,21 +104,22 @@ impl Bridge {
 pub struct BlockRouter(pub Arc<Bridge>);
 
 impl BlockRouter {
-    fn ask(
-        &self,
-        block: Block,
-        client: &Client,
-        data: Bytes,
-    ) -> impl Future<Output = Verdict> + Send + use<> {
+    fn ask(&self, block: Block, client: &Client, data: Bytes) -> impl Future<Output = Answer> + Send + use<> {
         let (answer, verdict) = oneshot::channel();
-        self.0.queue.post(Event::Call(Call::Block(Question { block, client: client.clone(), data, answer })));
+        self.0.queue.post(Event::Call(Call::Block(Question {
+            block,
+            client: client.clone(),
+            data,
+            posted: Instant::now(),
+            answer,
+        })));
         // No answer: the Ruby thread is on its way out.
-        async { verdict.await.unwrap_or(Verdict::Close(None)) }
+        async { verdict.await.unwrap_or_else(|_| Verdict::Close(None).into()) }
     }
 }
 
 impl Router for BlockRouter {
-    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Verdict> + Send {
+    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Answer> + Send {
         self.ask(Block::Proxy, client, data)
     }
 
@@ -126,12 +127,12 @@ impl Router for BlockRouter {
         self.0.wanted.client.load(Relaxed)
     }
 
-    fn accepted(&self, client: &Client) -> Option<impl Future<Output = Verdict> + Send> {
+    fn accepted(&self, client: &Client) -> Option<impl Future<Output = Answer> + Send> {
         let is_wanted = self.0.wanted.accept.load(Relaxed);
         is_wanted.then(|| self.ask(Block::Accept, client, Bytes::new()))
     }
 
-    fn timed_out(&self, client: &Client, data: Bytes) -> Option<impl Future<Output = Verdict> + Send> {
+    fn timed_out(&self, client: &Client, data: Bytes) -> Option<impl Future<Output = Answer> + Send> {
         let is_wanted = self.0.wanted.timeout.load(Relaxed);
         is_wanted.then(|| self.ask(Block::Timeout, client, data))
     }

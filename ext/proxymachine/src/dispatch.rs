@@ -130,8 +130,8 @@ impl<'a> Dispatcher<'a> {
         match (call, self.pool) {
             (Call::Block(question), Some(pool)) => pool.push(question, origin.cloned()),
             (Call::Block(question), None) if question.is_abandoned() => {}
-            (Call::Block(Question { block, client, data, answer }), None) => {
-                let verdict = self.asker.decide(block, &client, data)?;
+            (Call::Block(Question { block, client, data, posted, answer }), None) => {
+                let verdict = self.asker.decide(block, &client, data, posted)?;
                 self.answers.push(answer, verdict);
             }
             (Call::Callback { failure, client, remote, answer }, _) => {

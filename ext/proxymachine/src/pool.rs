@@ -54,8 +54,8 @@ impl Pool {
                 if question.is_abandoned() {
                     continue;
                 }
-                let Question { block, client, data, answer } = question;
-                let decided = asker.decide(block, &client, data);
+                let Question { block, client, data, posted, answer } = question;
+                let decided = asker.decide(block, &client, data, posted);
                 if !asker.lines.is_empty() {
                     bridge.queue.send(asker.lines.drain(..).map(Event::Line).collect());
                 }

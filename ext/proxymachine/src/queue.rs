@@ -8,9 +8,10 @@ use std::cell::RefCell;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
-use proxymachine_engine::{Client, Failure, Verdict};
+use proxymachine_engine::{Answer, Client, Failure, Verdict};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -39,7 +40,8 @@ pub struct Question {
     pub block: Block,
     pub client: Client,
     pub data: Bytes,
-    pub answer: oneshot::Sender<Verdict>,
+    pub posted: Instant,
+    pub answer: oneshot::Sender<Answer>,
 }
 
 impl Question {
@@ -181,11 +183,11 @@ pub fn lines_of(batches: impl IntoIterator<Item = Batch>) -> impl Iterator<Item 
 /// The answers to a batch, on their way back.
 #[derive(Default)]
 pub struct Answers {
-    verdicts: Vec<(oneshot::Sender<Verdict>, Verdict)>,
+    verdicts: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 impl Answers {
-    pub fn push(&mut self, answer: oneshot::Sender<Verdict>, verdict: Verdict) {
+    pub fn push(&mut self, answer: oneshot::Sender<Answer>, verdict: Answer) {
         self.verdicts.push((answer, verdict));
     }
 

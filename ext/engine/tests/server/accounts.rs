@@ -26,6 +26,7 @@ async fn the_observer_is_told_the_whole_story_in_order() {
             format!("Dialing({remote:?})"),
             format!("Connected({remote:?})"),
             format!("Ended({peer:?}, Relayed)"),
+            "Finished(\"--\", 7, 5)".into(),
             "Closed(0)".into(),
         ]
     );
@@ -180,4 +181,48 @@ async fn a_connection_whose_router_panicked_has_one_end_too() {
     let mut victim = proxy.client_with("!").await;
     is_over(&mut victim).await;
     proxy.finish().await;
+}
+
+#[tokio::test]
+async fn the_bytes_of_an_account_are_those_that_were_sent() {
+    const UP: usize = 3_000_000;
+    const DOWN: usize = 5_000_000;
+    let backend = Backend::start();
+    let proxy = Proxy::start(always(&backend.remote));
+    let mut client = proxy.client().await;
+    let request = tokio::spawn(async move {
+        write(&mut client, &pattern(0..UP)).await;
+        client.shutdown().await.unwrap();
+        read_to_end(&mut client).await.len()
+    });
+    let mut server = backend.accept().await;
+    assert_eq!(read_to_end(&mut server).await.len(), UP);
+    write(&mut server, &pattern(0..DOWN)).await;
+    drop(server);
+    assert_eq!(request.await.unwrap(), DOWN);
+    assert_eq!(proxy.events.account().await, ("--", UP as u64, DOWN as u64));
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn last_words_and_replies_are_bytes_to_the_client() {
+    let proxy = Proxy::start(deciding(|_| Verdict::Close(Some(Bytes::from_static(b"go away")))));
+    let mut client = proxy.client_with("request").await;
+    assert_eq!(read_to_end(&mut client).await, b"go away");
+    assert_eq!(proxy.events.account().await, ("PR", 0, 7));
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn who_is_cut_off_has_an_account_with_all_bytes_up_to_then() {
+    let backend = Backend::start();
+    let mut proxy = Proxy::start(always(&backend.remote));
+    let mut client = proxy.client_with("request").await;
+    let mut server = backend.accept().await;
+    assert_eq!(read(&mut server, 7).await, b"request");
+    write(&mut server, "answer").await;
+    assert_eq!(read(&mut client, 6).await, b"answer");
+    proxy.shutdown.drain(Some(std::time::Duration::ZERO));
+    proxy.join().await;
+    assert_eq!(proxy.events.account().await, ("KD", 7, 6));
 }

@@ -4,7 +4,7 @@ use std::future::{Future, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use proxymachine_engine::{Client, Config, End, Outcome, Router, Verdict};
+use proxymachine_engine::{Answer, Client, Config, End, Outcome, Router, Verdict};
 use socket2::SockRef;
 
 use crate::support::*;
@@ -224,12 +224,14 @@ async fn to_wait_again_means_to_wait_as_long_again() {
 struct Patient(proxymachine_engine::Remote);
 
 impl Router for Patient {
-    fn route(&self, _: &Client, data: Bytes) -> impl Future<Output = Verdict> + Send {
-        ready(if data.ends_with(b".") { Verdict::connect(self.0.clone()) } else { Verdict::Wait(None) })
+    fn route(&self, _: &Client, data: Bytes) -> impl Future<Output = Answer> + Send {
+        let verdict =
+            if data.ends_with(b".") { Verdict::connect(self.0.clone()) } else { Verdict::Wait(None) };
+        ready(verdict.into())
     }
 
-    fn timed_out(&self, _: &Client, _: Bytes) -> Option<impl Future<Output = Verdict> + Send> {
-        Some(ready(Verdict::Wait(words("?"))))
+    fn timed_out(&self, _: &Client, _: Bytes) -> Option<impl Future<Output = Answer> + Send> {
+        Some(ready(Verdict::Wait(words("?")).into()))
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proxymachine_engine::Outcome;
 use proxymachine_engine::{
-    Client, Config, Failure, Listener, Remote, Route, Router, Shutdown, Stats, Verdict, server,
+    Answer, Client, Config, Failure, Listener, Remote, Route, Router, Shutdown, Stats, Verdict, server,
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -241,16 +241,23 @@ impl Asking {
 }
 
 impl Router for Asking {
-    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Verdict> + Send {
-        self.ask(Kind::Data, client, data)
+    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Answer> + Send {
+        let asked = self.ask(Kind::Data, client, data);
+        async { asked.await.into() }
     }
 
-    fn accepted(&self, client: &Client) -> Option<impl Future<Output = Verdict> + Send> {
-        self.is_asked_early.then(|| self.ask(Kind::Accepted, client, Bytes::new()))
+    fn accepted(&self, client: &Client) -> Option<impl Future<Output = Answer> + Send> {
+        self.is_asked_early.then(|| {
+            let asked = self.ask(Kind::Accepted, client, Bytes::new());
+            async { asked.await.into() }
+        })
     }
 
-    fn timed_out(&self, client: &Client, data: Bytes) -> Option<impl Future<Output = Verdict> + Send> {
-        self.is_asked_late.then(|| self.ask(Kind::TimedOut, client, data))
+    fn timed_out(&self, client: &Client, data: Bytes) -> Option<impl Future<Output = Answer> + Send> {
+        self.is_asked_late.then(|| {
+            let asked = self.ask(Kind::TimedOut, client, data);
+            async { asked.await.into() }
+        })
     }
 
     fn failed(

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use proxymachine_engine::{Client, End, Observer, Remote, Route};
+use proxymachine_engine::{Account, Client, End, Observer, Remote, Route};
 use tokio::sync::watch;
 
 use super::within;
@@ -24,6 +24,8 @@ pub enum Event {
     Retrying(String, u32),
     Connected(String),
     Ended(Peer, Arc<End>),
+    /// Letters, and bytes to the server and to the client.
+    Finished(&'static str, u64, u64),
     Closed(u64),
     CutOff(Peer),
     AcceptFailed(String),
@@ -117,6 +119,15 @@ impl Recorder {
         self.count(count, "a close", |event| matches!(event, Event::Closed(_))).await;
     }
 
+    /// The account of the only connection: letters, and bytes to the server and to the client.
+    pub async fn account(&self) -> (&'static str, u64, u64) {
+        let account = |event: &Event| match event {
+            Event::Finished(code, up, down) => Some((*code, *up, *down)),
+            _ => None,
+        };
+        self.wait_for("an account of the connection", |events| events.iter().find_map(account)).await
+    }
+
     /// Why the only connection ended.
     pub async fn end(&self) -> Arc<End> {
         self.wait_for("an End of the connection", |events| events.iter().find_map(Event::ended)).await.1
@@ -160,6 +171,11 @@ impl Observer for Recorder {
 
     fn ended(&self, client: &Client, end: &End) {
         self.record(Event::Ended(peer(client), Arc::new(end.clone())));
+    }
+
+    fn finished(&self, _client: &Client, account: &Account) {
+        let code = account.code().letters();
+        self.record(Event::Finished(code, account.to_server(), account.to_client()));
     }
 
     fn closed(&self, left: u64) {
