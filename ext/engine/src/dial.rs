@@ -43,6 +43,7 @@ pub(crate) async fn dial(
                 }
                 Err(error) => {
                     account.failed_at(remote, failure(&error));
+                    observer.dial_failed(remote);
                     if is_starved(&error) {
                         observer.dial_starved(remote, &error);
                     }

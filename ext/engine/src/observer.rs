@@ -73,6 +73,9 @@ pub trait Observer: Send + Sync + 'static {
     /// A connect attempt begins.
     fn dialing(&self, _remote: &Remote) {}
 
+    /// A connect attempt has failed, for whatever reason.
+    fn dial_failed(&self, _remote: &Remote) {}
+
     /// A connect attempt cannot even begin for want of descriptors, ports or memory.
     fn dial_starved(&self, _remote: &Remote, _error: &io::Error) {}
 

@@ -14,7 +14,7 @@ use proxymachine_engine::{Answer, Client, Failure, Verdict};
 use crate::bridge::Bridge;
 use crate::error;
 use crate::gvl::generation;
-use crate::log::{Line, Severity};
+use crate::log::{Line, Severity, printable};
 use crate::queue::Block;
 use crate::verdict::{Reader, Refusal};
 
@@ -61,7 +61,8 @@ impl<'a> Asker<'a> {
         posted: Instant,
     ) -> Result<Answer, Error> {
         let meters = client.endpoint().meters();
-        meters.took(Time::QueueWait, posted.elapsed());
+        let waited = posted.elapsed();
+        meters.took(Time::QueueWait, waited);
         self.in_block = Duration::ZERO;
         self.is_raised = false;
         let text = self.ruby.str_from_slice(&data);
@@ -69,11 +70,14 @@ impl<'a> Asker<'a> {
         let (listener, about) = self.about(client)?;
         let verdict = self.ask(method_of(block), client, (text, listener, about), |asker, answer| {
             if asker.bridge.info.load(Relaxed) {
-                asker.log_text(Severity::Info, "answered", (client.to_string(), answer))?;
+                asker.log_text(Severity::Info, client, "answered", (client.to_string(), answer))?;
             }
             Ok(asker.reader.read(answer, block))
         })?;
         meters.took(Time::Block, self.in_block);
+        if self.bridge.is_slow(self.in_block) {
+            self.bridge.remember_slow(client, method_of(block), waited, self.in_block, verdict.as_ref());
+        }
         meters.count(match &verdict {
             Some(Verdict::Connect(_)) => Count::AnsweredConnect,
             Some(Verdict::Close(_)) => Count::AnsweredClose,
@@ -117,7 +121,7 @@ impl<'a> Asker<'a> {
         self.check_fork()?;
         let read = match answered {
             Err(error) => {
-                self.raised(error)?;
+                self.raised(client, error)?;
                 None
             }
             Ok(answer) => match read(self, answer)? {
@@ -129,7 +133,7 @@ impl<'a> Asker<'a> {
             },
         };
         if self.bridge.is_slow(taken) {
-            self.log_text(Severity::Warn, "slow", (client.to_string(), method, taken.as_secs_f64()))?;
+            self.log_text(Severity::Warn, client, "slow", (client.to_string(), method, taken.as_secs_f64()))?;
         }
         Ok(read)
     }
@@ -157,33 +161,40 @@ impl<'a> Asker<'a> {
 
     /// Logs why an answer is none.
     fn refused(&mut self, refusal: Refusal, client: &Client, answer: Value) -> Result<(), Error> {
-        let client = client.to_string();
+        let name = client.to_string();
         match refusal {
-            Refusal::Raised(error) => self.raised(error),
-            Refusal::Invalid => self.log_text(Severity::Error, "invalid_answer", (client, answer)),
+            Refusal::Raised(error) => self.raised(client, error),
+            Refusal::Invalid => self.log_text(Severity::Error, client, "invalid_answer", (name, answer)),
             Refusal::Remote(remote, reason) => {
-                self.log_text(Severity::Error, "invalid_remote", (client, remote, reason))
+                self.log_text(Severity::Error, client, "invalid_remote", (name, remote, reason))
             }
             Refusal::Key(key, value, expected) => {
-                self.log_text(Severity::Error, "invalid_value", (client, key, value, expected))
+                self.log_text(Severity::Error, client, "invalid_value", (name, key, value, expected))
             }
         }
     }
 
     /// Logs the exception of a block, unless it must end the server.
-    fn raised(&mut self, error: Error) -> Result<(), Error> {
+    fn raised(&mut self, client: &Client, error: Error) -> Result<(), Error> {
         self.is_raised = true;
         let Some(exception) = error.value() else {
             return Err(error); // Thread#kill, or a throw to somewhere outside of run.
         };
-        self.log_text(Severity::Error, "raised", (exception,))
+        self.log_text(Severity::Error, client, "raised", (exception,))
     }
 
     /// Logs what the handler's `method` makes of something foreign.
-    fn log_text(&mut self, severity: Severity, method: &str, arguments: impl ArgList) -> Result<(), Error> {
+    fn log_text(
+        &mut self,
+        severity: Severity,
+        client: &Client,
+        method: &str,
+        arguments: impl ArgList,
+    ) -> Result<(), Error> {
         let text: RString = self.handler.funcall(method, arguments)?;
         let text = printable(&String::from_utf8_lossy(&text.to_bytes()));
-        self.lines.push(Line::new(severity, text));
+        let fields = self.bridge.fields(&[("client", client)]);
+        self.lines.push(Line::new(severity, text).with(fields));
         Ok(())
     }
 
@@ -205,11 +216,4 @@ fn method_of(block: Block) -> &'static str {
         Block::Accept => "accepted",
         Block::Timeout => "timed_out",
     }
-}
-
-/// Control characters escaped: a log line stays one line, and harmless to a terminal.
-fn printable(text: &str) -> String {
-    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let escape = |c: char| if is_odd(c) { c.escape_default().to_string() } else { c.to_string() };
-    if text.chars().any(is_odd) { text.chars().map(escape).collect() } else { text.to_owned() }
 }

@@ -1,18 +1,23 @@
 //! The engine's Router and Observer: both turn what they are told into events for the Ruby thread.
 
+use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use proxymachine_admin::snapshot::Slow;
 use proxymachine_engine::error::plain;
-use proxymachine_engine::{Answer, Client, End, Failure, Observer, Remote, Route, Router, Verdict};
+use proxymachine_engine::{Account, Answer, Client, End, Failure, Observer, Remote, Route, Router, Verdict};
 use tokio::sync::oneshot;
 
+use crate::access::AccessLog;
 use crate::lock;
-use crate::log::{Line, Severity};
+use crate::log::{Fields, Line, Severity};
 use crate::queue::{Block, Call, Event, Question, Queue};
+use crate::remotes::Remotes;
 
 /// What the engine's threads and the Ruby thread both know.
 pub struct Bridge {
@@ -25,6 +30,12 @@ pub struct Bridge {
     pub wanted: Wanted,
     /// Nanoseconds; a block that takes longer is named in the log.
     slow_block: AtomicU64,
+    /// The last ones that did, the newest first.
+    pub slow: Mutex<VecDeque<Slow>>,
+    pub access: AccessLog,
+    pub remotes: Remotes,
+    /// Whether lines are for machines, so that they need fields.
+    pub is_json: AtomicBool,
     warned: Warned,
 }
 
@@ -50,6 +61,12 @@ struct Warned {
 /// How often it is said that something is used up, which may be for as long as it lasts.
 const WARN_PERIOD: Duration = Duration::from_secs(60);
 
+/// So many slow decisions are remembered.
+const SLOW_KEPT: usize = 20;
+
+/// What a line is about.
+type About<'a> = [(&'static str, &'a dyn Display)];
+
 impl Bridge {
     pub fn new(threads: usize) -> Self {
         Self {
@@ -59,6 +76,10 @@ impl Bridge {
             draining: AtomicBool::new(false),
             wanted: Wanted::default(),
             slow_block: AtomicU64::new(u64::MAX),
+            slow: Mutex::default(),
+            access: AccessLog::default(),
+            remotes: Remotes::default(),
+            is_json: AtomicBool::new(false),
             warned: Warned::default(),
         }
     }
@@ -74,21 +95,56 @@ impl Bridge {
         taken.as_nanos() > u128::from(self.slow_block.load(Relaxed))
     }
 
-    fn info(&self, text: impl FnOnce() -> String) {
+    /// Of those blocks that took long.
+    pub fn remember_slow(
+        &self,
+        client: &Client,
+        block: &'static str,
+        queue_wait: Duration,
+        block_time: Duration,
+        verdict: Option<&Verdict>,
+    ) {
+        let endpoint = client.endpoint();
+        let slow = Slow {
+            at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            client: client.to_string(),
+            listener: endpoint.name().unwrap_or_else(|| endpoint.address()).into(),
+            block: block.into(),
+            queue_wait: queue_wait.as_secs_f64(),
+            block_time: block_time.as_secs_f64(),
+            answer: match verdict {
+                Some(Verdict::Connect(route)) => route.to_string(),
+                Some(Verdict::Close(_)) => "close".into(),
+                Some(Verdict::Wait(_)) => "wait".into(),
+                None => "none".into(),
+            },
+        };
+        let mut all = lock(&self.slow);
+        all.truncate(SLOW_KEPT - 1);
+        all.push_front(slow);
+    }
+
+    /// What a line is about, if somebody wants to know.
+    pub fn fields(&self, fields: &[(&'static str, &dyn Display)]) -> Fields {
+        let is_wanted = self.is_json.load(Relaxed);
+        is_wanted.then(|| fields.iter().map(|(name, value)| (*name, value.to_string())).collect())
+    }
+
+    fn info(&self, about: &About<'_>, text: impl FnOnce() -> String) {
         if self.info.load(Relaxed) {
-            self.line(Severity::Info, text());
+            self.line(Severity::Info, about, text());
         }
     }
 
-    fn line(&self, severity: Severity, text: String) {
-        self.queue.post(Event::Line(Line::new(severity, text)));
+    fn line(&self, severity: Severity, about: &About<'_>, text: String) {
+        self.queue.post(Event::Line(Line::new(severity, text).with(self.fields(about))));
     }
 
-    fn warn_rarely(&self, warned: &Mutex<Option<Instant>>, text: impl FnOnce() -> String) {
+    fn warn_rarely(&self, warned: &Mutex<Option<Instant>>, about: &About<'_>, text: impl FnOnce() -> String) {
         let mut warned = lock(warned);
         if warned.is_none_or(|then| then.elapsed() >= WARN_PERIOD) {
             *warned = Some(Instant::now());
-            self.line(Severity::Warn, text());
+            self.line(Severity::Warn, about, text());
         }
     }
 
@@ -157,41 +213,59 @@ pub struct Reporter(pub Arc<Bridge>);
 impl Observer for Reporter {
     fn accepted(&self, client: &Client) {
         self.0.renew_title();
-        self.0.info(|| format!("Accepted {client}"));
+        let endpoint = client.endpoint();
+        let listener = endpoint.name().unwrap_or_else(|| endpoint.address());
+        self.0.info(&[("client", client), ("listener", &listener)], || format!("Accepted {client}"));
     }
 
     fn dialing(&self, remote: &Remote) {
-        self.0.info(|| format!("Establishing new connection with {remote}"));
+        self.0.info(&[("remote", remote)], || format!("Establishing new connection with {remote}"));
+    }
+
+    fn dial_failed(&self, remote: &Remote) {
+        self.0.remotes.failed(remote);
     }
 
     fn dial_starved(&self, remote: &Remote, error: &io::Error) {
         let warned = &self.0.warned.dial;
-        self.0.warn_rarely(warned, || format!("Cannot connect to {remote}: {}", plain(error)));
+        let line = || format!("Cannot connect to {remote}: {}", plain(error));
+        self.0.warn_rarely(warned, &[("remote", remote)], line);
     }
 
     fn retrying(&self, remote: &Remote, retry: u32) {
-        self.0.line(Severity::Warn, format!("Retrying connection with {remote} (#{retry})"));
+        let line = format!("Retrying connection with {remote} (#{retry})");
+        self.0.line(Severity::Warn, &[("remote", remote), ("retry", &retry)], line);
     }
 
     fn connected(&self, remote: &Remote) {
-        self.0.info(|| format!("Successful connection to {remote}"));
+        self.0.remotes.connected(remote);
+        self.0.info(&[("remote", remote)], || format!("Successful connection to {remote}"));
     }
 
-    fn connect_failed(&self, _client: &Client, route: &Route, rounds: u32) {
+    fn connect_failed(&self, client: &Client, route: &Route, rounds: u32) {
         // 1.2.4 said ten, and tried eleven times.
         let rounds = if rounds == 11 { "ten".into() } else { rounds.to_string() };
         let attempts = if rounds == "1" { "attempt" } else { "attempts" };
-        self.0.line(Severity::Error, format!("Connect {route} failed after {rounds} {attempts}."));
+        let line = format!("Connect {route} failed after {rounds} {attempts}.");
+        self.0.line(Severity::Error, &[("client", client), ("remote", route)], line);
     }
 
     fn redirected_too_often(&self, client: &Client, limit: u32) {
         let line =
             format!("{client} proxy_connect_error named another remote more than {limit} times. Closing.");
-        self.0.line(Severity::Error, line);
+        self.0.line(Severity::Error, &[("client", client)], line);
+    }
+
+    fn finished(&self, client: &Client, account: &Account) {
+        self.0.remotes.finished(account);
+        if self.0.access.is_on() {
+            self.0.access.post(client, account);
+        }
     }
 
     fn ended(&self, client: &Client, end: &End) {
-        let error = |line| self.0.line(Severity::Error, line);
+        let about: &About<'_> = &[("client", client)];
+        let error = |line| self.0.line(Severity::Error, about, line);
         match end {
             End::ClosedPrematurely { remote } => {
                 error(format!("Connection with {remote} was terminated prematurely."));
@@ -206,14 +280,16 @@ impl Observer for Reporter {
             End::BadHeader { reason } => error(format!("{client} {reason}. Closing.")),
             End::Failed => error(format!("{client} internal error. Closing.")),
             End::DecisionTimeout { limit } => {
-                self.0.info(|| format!("{client} no decision after {:?}s. Closing.", limit.as_secs_f64()));
+                self.0.info(about, || {
+                    format!("{client} no decision after {:?}s. Closing.", limit.as_secs_f64())
+                });
             }
             End::Idle { remote, limit } => {
                 let limit = limit.as_secs_f64();
-                self.0.info(|| format!("{client} idle with {remote} for {limit:?}s. Closing."));
+                self.0.info(about, || format!("{client} idle with {remote} for {limit:?}s. Closing."));
             }
             End::ClientLeftFirst => {
-                self.0.info(|| "Client closed while server connection in progress. Dropping.".into());
+                self.0.info(about, || "Client closed while server connection in progress. Dropping.".into());
             }
             // What there is to say was said when it happened.
             End::ClientLeft | End::Refused | End::Undecided | End::ConnectFailed | End::Relayed => {}
@@ -223,18 +299,18 @@ impl Observer for Reporter {
     fn closed(&self, left: u64) {
         self.0.renew_title();
         if self.0.draining.load(Relaxed) {
-            self.0.info(|| format!("Waiting for {left} connections to finish."));
+            self.0.info(&[], || format!("Waiting for {left} connections to finish."));
         }
     }
 
     fn accept_failed(&self, error: &io::Error) {
         let warned = &self.0.warned.accept;
-        self.0.warn_rarely(warned, || format!("Cannot accept connections: {}", plain(error)));
+        self.0.warn_rarely(warned, &[], || format!("Cannot accept connections: {}", plain(error)));
     }
 
     fn full(&self, limit: usize) {
         let line = || format!("Reached the limit of {limit} connections. New ones wait until one ends.");
-        self.0.warn_rarely(&self.0.warned.full, line);
+        self.0.warn_rarely(&self.0.warned.full, &[], line);
     }
 
     fn thread_finished(&self) {

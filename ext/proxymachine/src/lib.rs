@@ -5,6 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod access;
 mod admin;
 mod ask;
 mod bridge;
@@ -16,6 +17,7 @@ mod gvl;
 mod log;
 mod pool;
 mod queue;
+mod remotes;
 mod sniff;
 mod verdict;
 
