@@ -98,9 +98,9 @@ class ProxyMachine
       guard(true) { LOGGER.respond_to?(:info?) ? !!LOGGER.info? : true }
     end
 
-    # Whether LOGGER writes each line in Ruby's default format, so that the extension may do it.
-    def plain_log?
-      guard(false) { @log_format.plain?(LOGGER) }
+    # How the extension may write lines for LOGGER: see LogFormat#plan.
+    def log_plan
+      guard { @log_format.plan(LOGGER) }
     end
 
     # Writes lines that are formatted already.

@@ -14,9 +14,42 @@ class ProxyMachine
     STOCK = METHODS.call
     private_constant :METHODS, :STOCK
 
+    # Lines as JSON, for machines: `log_format :json`. The extension writes its own lines like this, with more fields.
+    class Json
+      # As Logger calls it.
+      # @return [String] a line
+      def call(severity, time, _progname, message)
+        text = message.is_a?(String) ? message : message.inspect
+        moment = time.utc.strftime("%Y-%m-%dT%H:%M:%S.%6NZ")
+        "#{JSON.generate({ time: moment, level: severity, pid: Process.pid, message: text.scrub })}\n"
+      end
+    end
+
+    # Has a logger do what the settings say. One with a format of its own keeps that.
     # @param logger [Object] whatever LOGGER is
-    def plain?(logger)
-      stock?(logger) && logger.info? && logger.formatter.nil? && logger.progname.nil? && logger.datetime_format.nil?
+    # @param settings [Hash] see Settings#to_h
+    def self.apply(logger, settings)
+      level = settings[:log_level]
+      logger.level = Logger.const_get(level.upcase) if level && logger.respond_to?(:level=)
+      format(logger, settings[:log_format]) if logger.instance_of?(Logger)
+    end
+
+    def self.format(logger, format)
+      require "json"
+      case logger.formatter
+      when nil then logger.formatter = Json.new if format == :json
+      when Json then logger.formatter = nil if format == :text
+      end
+    end
+    private_class_method :format
+
+    # @param logger [Object] whatever LOGGER is
+    # @return [Array, nil] how the extension may write lines by itself: whether as JSON, and from which severity on
+    def plan(logger)
+      return unless stock?(logger) && logger.progname.nil? && logger.datetime_format.nil?
+      return unless logger.formatter.nil? || logger.formatter.instance_of?(Json)
+
+      [!logger.formatter.nil?, logger.level.clamp(0, 255)]
     end
 
     # Looks again at the next logger, even if it is the same: somebody may have patched it.

@@ -103,7 +103,7 @@ class ProxyMachine
     end
 
     def reopen
-      @presence.reopen
+      @presence.reopen { @server.reopen }
     end
 
     def upgrade

@@ -75,10 +75,12 @@ class ProxyMachine
     end
 
     # Opens the log files once more.
+    # @yield for those that this does not know of
     def reopen
       @log_files.reopen
+      yield if block_given?
       say(:info, "Reopened the log files.")
-    rescue SystemCallError, IOError => e
+    rescue SystemCallError, IOError, StartError => e
       say(:error, "Cannot reopen the log files: #{e.message}")
     end
 

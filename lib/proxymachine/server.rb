@@ -1,8 +1,17 @@
 # frozen_string_literal: true
 
+require "forwardable"
+
 class ProxyMachine
   # One run of the engine on the calling thread, from the bound socket to the last connection.
   class Server
+    extend Forwardable
+
+    # hand_over: after the drain that comes now, it all goes on in another process. keep_files: another process listens
+    # there, too, and goes on doing so. carry_over: connections that another process counted (most at once, total).
+    # reopen: the file of the access log. stats: current, most at once, total.
+    def_delegators :@engine, :hand_over, :keep_files, :carry_over, :reopen, :stats
+
     # Seconds that a block may go on after all connections have ended, or the log may wait for it.
     GRACE = 0.2
     # How often it is then asked to stop before the process ends without it.
@@ -25,6 +34,7 @@ class ProxyMachine
       @engine = Engine.listen(listeners, settings_of(configuration), own)
       @admin = Admin.new(@engine, @fixed[:admin], of_admin)
       @handler = Handler.new
+      open_logs
       @lock = Mutex.new
       @writing = Mutex.new
     end
@@ -41,21 +51,6 @@ class ProxyMachine
       @engine.sockets + @admin.sockets
     end
 
-    # After the drain that comes now, it all goes on in another process.
-    def hand_over
-      @engine.hand_over
-    end
-
-    # Another process listens there, too, and goes on doing so.
-    def keep_files
-      @engine.keep_files
-    end
-
-    # Connections that another process counted before this one took over.
-    def carry_over(max, total)
-      @engine.carry_over(max, total)
-    end
-
     # Has another configuration count for all that comes from now on; who is connected stays.
     # @raise [ConfigError, StartError] if that is not possible; then the one before goes on
     def reload(configuration)
@@ -64,6 +59,7 @@ class ProxyMachine
       @configuration = configuration
       yield
       @engine.apply
+      open_logs
       @admin.show(settings_of(@configuration))
     end
 
@@ -72,11 +68,6 @@ class ProxyMachine
     # @return [String, nil] where that is
     def bind_admin(name)
       @admin.bind(name, @configuration.privileges).tap { @admin.show(settings_of(@configuration)) }
-    end
-
-    # @return [Array<Integer>] connections: current, most at once, total
-    def stats
-      @engine.stats
     end
 
     # Serves until a drain is over.
@@ -114,6 +105,13 @@ class ProxyMachine
     end
 
     private
+
+    # @raise [StartError] if the access log cannot be written
+    def open_logs
+      settings = @configuration.settings.to_h
+      LogFormat.apply(LOGGER, settings)
+      @engine.log_to(settings[:access_log], settings[:log_format] == :json)
+    end
 
     # How many connections there may be is found out once, when none is open.
     def settings_of(configuration)

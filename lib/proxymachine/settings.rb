@@ -32,7 +32,24 @@ class ProxyMachine
 
       raise ConfigError, "takes an address such as 127.0.0.1:9432 or unix:/path, not #{Text.inspect(value)}"
     end
-    private_constant :COUNT, :SECONDS, :ADDRESS
+    # A path, - for the standard output; nil and false mean "none". Relative to where the program was started.
+    FILE = lambda do |value|
+      return value == "-" ? value : File.expand_path(value) if value.is_a?(String) && !value.empty?
+      return nil unless value
+
+      raise ConfigError, "takes the path of a file, or - for the standard output, not #{Text.inspect(value)}"
+    end
+
+    # One of several words, as a Symbol or a String.
+    WORD = lambda do |*words|
+      lambda do |value|
+        return nil if value.nil?
+
+        words.find { |word| word.to_s == value.to_s } ||
+          raise(ConfigError, "takes one of #{words.join(", ")}, not #{Text.inspect(value)}")
+      end
+    end
+    private_constant :COUNT, :SECONDS, :ADDRESS, :FILE, :WORD
 
     # One of them: its default, what its flag's value is called, how values are read, and what it does.
     Setting = Struct.new(:default, :placeholder, :reader, :description)
@@ -51,6 +68,10 @@ class ProxyMachine
                                 "Time that a peer may leave data unacknowledged. Default 600"),
       slow_block: Setting.new(1.0, "SECONDS", SECONDS, "Blocks that take longer are named in the log. Default 1"),
       upgrade_timeout: Setting.new(nil, "SECONDS", SECONDS, "Time for open connections after an upgrade. Default none"),
+      access_log: Setting.new(nil, "FILE", FILE, "A line for each connection that ended; - is stdout. Default none"),
+      log_format: Setting.new(:text, "FORMAT", WORD.call(:text, :json), "How lines are written: text or json"),
+      log_level: Setting.new(nil, "LEVEL", WORD.call(:debug, :info, :warn, :error),
+                             "What is logged: debug, info, warn or error. Default LOGGER's own"),
       admin: Setting.new(nil, "ADDRESS", ADDRESS, "Show metrics and a status page there: 127.0.0.1:9432, unix:/path")
     }.freeze
 

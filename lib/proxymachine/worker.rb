@@ -100,7 +100,7 @@ class ProxyMachine
       end
 
       def hear
-        Signals.hear("USR1") { Thread.new { @log_files.reopen } }
+        Signals.hear("USR1") { Thread.new { reopen } }
       end
 
       def opened(server)
@@ -129,6 +129,13 @@ class ProxyMachine
       def stopping; end
 
       private
+
+      def reopen
+        @log_files.reopen
+        @server&.reopen
+      rescue SystemCallError, IOError, StartError => e
+        LOGGER.error "Cannot reopen the log files: #{e.message}"
+      end
 
       # Its end, too, is an order: nobody would replace, or end, this process any more.
       def obey

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "json"
+
 # The real executable with a config file, on a port of the loopback that the system chooses. PROXYMACHINE_BIN names
 # another executable to test, say that of an installed gem.
 class ProxyProcess < Child
@@ -48,7 +50,7 @@ class ProxyProcess < Child
     @port = Eventually.eventually do
       raise "ended instead of listening: #{wait.inspect}\n#{report}" unless running?
 
-      @log == :none ? title[/:([1-9]\d*) - \d/, 1] : log[/Listening on \S*:(\d+)$/, 1]
+      @log == :none ? title[/:([1-9]\d*) - \d/, 1] : log[/Listening on [^\s"]*:(\d+)(?=["\n])/, 1]
     end.to_i
     @host = log[/Listening on \[?(\S*:\S*?)\]?:\d+$/, 1] || "127.0.0.1" # an IPv6 address has colons
     self
@@ -65,7 +67,7 @@ class ProxyProcess < Child
 
   # The lines logged since the running example began, as "LEVEL text".
   def lines
-    recent_log.scan(LINE).map { |level, text| "#{level} #{text}" }
+    recent_log.lines.filter_map { |line| line.start_with?("{") ? json(line) : line[LINE] && "#{$1} #{$2}" }
   end
 
   # The first line that is, or matches, the pattern, as soon as it is logged.
@@ -119,5 +121,14 @@ class ProxyProcess < Child
 
   def resident_bytes
     File.read("/proc/#{pid}/status")[/^VmRSS:\s+(\d+) kB/, 1].to_i * 1024
+  end
+
+  private
+
+  # With log_format json.
+  def json(line)
+    JSON.parse(line).values_at("level", "message").join(" ")
+  rescue JSON::ParserError
+    nil # It is not whole yet.
   end
 end

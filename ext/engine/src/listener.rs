@@ -159,7 +159,7 @@ impl Listener {
 
     /// What the config calls it, and where it is.
     #[must_use]
-    pub fn endpoint(&self) -> &Endpoint {
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
 

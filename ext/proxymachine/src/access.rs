@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::mem;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -136,20 +137,9 @@ impl AccessLog {
 
 fn open(path: &str) -> io::Result<File> {
     if path == "-" {
-        return io::stdout().lock().as_fd_file();
+        return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
     }
     OpenOptions::new().append(true).create(true).open(path)
-}
-
-/// A descriptor of its own for what a stream writes to.
-trait AsFdFile {
-    fn as_fd_file(&self) -> io::Result<File>;
-}
-
-impl<T: std::os::fd::AsFd> AsFdFile for T {
-    fn as_fd_file(&self) -> io::Result<File> {
-        Ok(File::from(self.as_fd().try_clone_to_owned()?))
-    }
 }
 
 impl Shared {
@@ -189,7 +179,7 @@ fn write_text(out: &mut Vec<u8>, client: &Client, account: &Account) -> io::Resu
     let accepted = accepted_at(account);
     let endpoint = client.endpoint();
     let listener = field(endpoint.name().unwrap_or_else(|| endpoint.address()));
-    let remote = account.remote().map_or_else(|| "-".to_owned(), |remote| field(remote));
+    let remote = account.remote().map_or_else(|| "-".to_owned(), field);
     let (waiting, block) = (Unknown(account.waiting()), account.in_block());
     let (connecting, relaying) = (Unknown(account.connecting()), Unknown(account.relaying()));
     let (total, first) = (account.total(), Unknown(account.first_byte()));

@@ -7,10 +7,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use magnus::r_hash::ForEach;
 use magnus::{Error, RHash, Ruby};
-use proxymachine_admin::snapshot::{Connections, Program, Setting};
+use proxymachine_admin::snapshot::{self, Connections, Ended, Histogram, Program, Setting};
 use proxymachine_admin::{Admin, Running, Snapshot, Source, State};
-use proxymachine_engine::{Listener, Shutdown, Stats};
+use proxymachine_engine::meters::{self, Durations, Meters, Time};
+use proxymachine_engine::{Code, Control, Endpoint, Engine, Listener, Shutdown, Stats};
 
+use crate::bridge::{BlockRouter, Bridge, Reporter};
 use crate::engine::value;
 use crate::{error, lock};
 
@@ -76,10 +78,22 @@ impl Panel {
     }
 
     /// Answers from now on, if it is bound.
-    pub fn start(&self, stats: &Arc<Stats>, shutdown: &Arc<Shutdown>) -> io::Result<()> {
+    pub fn start(
+        &self,
+        engine: &Engine<BlockRouter, Reporter>,
+        bridge: &Arc<Bridge>,
+        shutdown: &Arc<Shutdown>,
+    ) -> io::Result<()> {
         if let Some(admin) = &*lock(&self.admin) {
-            let (stats, shutdown) = (Arc::clone(stats), Arc::clone(shutdown));
-            let watch = Watch { about: Arc::clone(&self.about), stats, shutdown };
+            bridge.remotes.turn_on();
+            let watch = Watch {
+                about: Arc::clone(&self.about),
+                stats: engine.stats(),
+                bridge: Arc::clone(bridge),
+                control: engine.control().clone(),
+                endpoints: Mutex::default(),
+                shutdown: Arc::clone(shutdown),
+            };
             *lock(&self.running) = Some(admin.start(Arc::new(watch))?);
         }
         Ok(())
@@ -102,7 +116,25 @@ impl Panel {
 struct Watch {
     about: Arc<About>,
     stats: Arc<Stats>,
+    bridge: Arc<Bridge>,
+    control: Control<BlockRouter, Reporter>,
+    /// Where it listened when it last did: a drain closes the listeners, and their connections go on.
+    endpoints: Mutex<Vec<Arc<Endpoint>>>,
     shutdown: Arc<Shutdown>,
+}
+
+impl Watch {
+    /// One for each address that was asked for, though a name may stand for several sockets.
+    fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        let mut listening: Vec<_> =
+            self.control.inspect(|all| all.iter().map(Listener::endpoint).cloned().collect());
+        listening.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let mut known = lock(&self.endpoints);
+        if !listening.is_empty() {
+            *known = listening;
+        }
+        known.clone()
+    }
 }
 
 impl Source for Watch {
@@ -119,12 +151,65 @@ impl Source for Watch {
                 total: self.stats.total(),
                 limit: Some(self.about.limit.load(Relaxed)),
             },
+            listeners: self.endpoints().iter().map(|endpoint| listener(endpoint)).collect(),
+            log_lines_dropped: self.bridge.access.is_on().then(|| self.bridge.access.dropped()),
+            remotes: self.bridge.remotes.snapshot(),
+            slow: lock(&self.bridge.slow).iter().cloned().collect(),
             settings: lock(&self.about.settings).clone(),
-            ..Snapshot::default()
         }
     }
 
     fn state(&self) -> State {
         if self.shutdown.is_draining() { State::Draining } else { State::Running }
     }
+}
+
+/// What was counted at one listener.
+fn listener(endpoint: &Endpoint) -> snapshot::Listener {
+    use meters::Count::*;
+    let meters = endpoint.meters();
+    let count = |name: &'static str, what| snapshot::Count { name: name.into(), count: meters.total(what) };
+    let ends = Code::all().zip(meters.ends()).filter(|(_, count)| *count > 0);
+    snapshot::Listener {
+        name: endpoint.name().unwrap_or_else(|| endpoint.address()).into(),
+        address: endpoint.address().into(),
+        current: meters.current(),
+        accepted: meters.total(Accepted),
+        decisions: vec![
+            count("connect", AnsweredConnect),
+            count("close", AnsweredClose),
+            count("wait", AnsweredWait),
+            count("invalid", AnsweredInvalid),
+            count("raised", Raised),
+        ],
+        ends: ends
+            .map(|((code, meaning, is_error), count)| Ended {
+                code: code.into(),
+                meaning: meaning.into(),
+                is_error,
+                count,
+            })
+            .collect(),
+        limits: vec![
+            count("max_connections", LimitConnections),
+            count("max_preread", LimitPreread),
+            count("decision_timeout", LimitDecision),
+            count("inactivity_timeout", LimitInactivity),
+            count("idle_timeout", LimitIdle),
+            count("half_closed_timeout", LimitHalfClosed),
+        ],
+        retries: meters.total(Retries),
+        connect_failures: meters.total(ConnectFailures),
+        bytes_in: meters.total(ToServer),
+        bytes_out: meters.total(ToClient),
+        queue_wait: histogram(meters, Time::QueueWait),
+        block_time: histogram(meters, Time::Block),
+        connect_time: histogram(meters, Time::Connect),
+        first_byte: histogram(meters, Time::FirstByte),
+    }
+}
+
+fn histogram(meters: &Meters, what: Time) -> Histogram {
+    let Durations { counts, sum } = meters.durations(what);
+    Histogram { bounds: (&meters::BOUNDS[..]).into(), counts: counts.to_vec(), sum: sum.as_secs_f64() }
 }

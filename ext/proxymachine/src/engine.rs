@@ -9,6 +9,7 @@ use magnus::value::ReprValue;
 use magnus::{
     Class, Error, Module, Object, RArray, RClass, RHash, Ruby, Symbol, TryConvert, Value, function, method,
 };
+use proxymachine_engine::error::plain;
 use proxymachine_engine::{Config, Control, Listener, Networks, Outcome, Shutdown, Stats, listener, server};
 
 use crate::admin::Panel;
@@ -151,6 +152,25 @@ impl Engine {
         self.panel.hide();
     }
 
+    /// `log_to(access_log, json)`: where the access log goes (a path, "-" or nil), and whether all lines are JSON.
+    fn log_to(ruby: &Ruby, this: &Self, path: Option<String>, is_json: bool) -> Result<(), Error> {
+        let access = &this.bridge.access;
+        this.bridge.is_json.store(is_json, Relaxed);
+        let name = path.clone().unwrap_or_default();
+        let opened = access.open(path, is_json).and_then(|()| match this.control.get() {
+            Some(_) => gvl::without_signals(|| access.start()),
+            None => Ok(()),
+        });
+        let failed = |error| format!("cannot write the access log {name}: {}", plain(&error));
+        opened.map_err(|error| error::new(ruby, "StartError", failed(error)))
+    }
+
+    /// `reopen`: opens the file of the access log once more.
+    fn reopen(ruby: &Ruby, this: &Self) -> Result<(), Error> {
+        let failed = |error| format!("cannot write the access log: {}", plain(&error));
+        this.bridge.access.reopen().map_err(|error| error::new(ruby, "StartError", failed(error)))
+    }
+
     /// `want(accept, timeout, client)`: which blocks there are, and whether one takes the client.
     fn want(&self, accept: bool, timeout: bool, client: bool) {
         let wanted = &self.bridge.wanted;
@@ -173,7 +193,11 @@ impl Engine {
         let engine = gvl::without_signals(start).map_err(|error| error::start(ruby, &error))?;
         let _ = this.stats.set(engine.stats());
         let _ = this.control.set(engine.control().clone());
-        if let Err(error) = gvl::without_signals(|| this.panel.start(&engine.stats(), &this.shutdown)) {
+        let show = || {
+            this.bridge.access.start()?;
+            this.panel.start(&engine, &this.bridge, &this.shutdown)
+        };
+        if let Err(error) = gvl::without_signals(show) {
             this.shutdown.abort();
             engine.join();
             return Err(error::start(ruby, &error.into()));
@@ -196,6 +220,7 @@ impl Engine {
         }
         // The threads need no GVL to finish, so it does no harm to hold it for these milliseconds.
         engine.join();
+        this.bridge.access.finish();
         this.panel.hide();
         lock(&this.unwritten).extend(dispatcher.into_lines());
         served
@@ -251,10 +276,11 @@ impl Engine {
         self.bridge.queue.send(vec![Event::Line(Line::new(Severity::Warn, text))]);
     }
 
-    /// Waits, on another thread than the one that runs, until all connections have ended.
+    /// Waits, on another thread than the one that runs, until all connections have ended. Looks now and then, too:
+    /// of two threads that wait, only one is called.
     fn await_end(&self) -> Result<(), Error> {
         while !self.bridge.queue.is_finished() {
-            self.bridge.queue.finished.wait(None)?;
+            self.bridge.queue.finished.wait(Some(Duration::from_millis(100)))?;
         }
         Ok(())
     }
@@ -357,6 +383,8 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("admin_sockets", method!(Engine::admin_sockets, 0))?;
     class.define_method("hide", method!(Engine::hide, 0))?;
     class.define_method("keep_files", method!(Engine::keep_files, 0))?;
+    class.define_method("log_to", method!(Engine::log_to, 2))?;
+    class.define_method("reopen", method!(Engine::reopen, 0))?;
     class.define_method("want", method!(Engine::want, 3))?;
     class.define_method("run", method!(Engine::run, 1))?;
     class.define_method("work", method!(Engine::work, 1))?;
