@@ -26,11 +26,9 @@ class ProxyMachine
     # @param name [String] what is shown as the server's name
     # @param privileges [Privileges] whom the file of a Unix socket will belong to
     # @return [String, nil] where it is
-    # @raise [ConfigError] in a worker, which knows nothing of the others
     # @raise [StartError] if the address cannot be listened on
     def bind(name, privileges)
       return unless @address
-      raise ConfigError, "admin cannot be had with --workers" if ProxyMachine.operations&.silent?
 
       about = { name: name, version: VERSION, ruby: RUBY_VERSION, **privileges.ids }
       port = @engine.bind_admin(@address, about, @inherited)

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "cluster_admin"
 require_relative "extension"
 require_relative "presence"
 require_relative "preview"
@@ -33,51 +34,53 @@ class ProxyMachine
       SIGNALS.each { |signal| trap(signal) { @wish.write_nonblock("#{signal}\n", exception: false) } }
       open
       @presence.started
-      $0 = "proxymachine #{VERSION} - #{File.basename(@config).chomp(".rb")} - #{@count} workers"
+      $0 = "proxymachine #{VERSION} - #{name} - #{@count} workers"
       @presence.say(:info, "Serving with #{@count} workers. #{listening}")
+      @presence.say(:info, "Metrics and status on #{@admin_url}") if @admin_url
       serve
     ensure
+      @admin&.stop
       @presence.ended(stats)
     end
 
     # For Upgrade.
     # @return [Array] [[descriptor, address, port]]
     def sockets
-      @engine.sockets
+      @engine.sockets + @admin.sockets
     end
 
     # For Upgrade: another process goes on listening.
-    def hand_over
-      @engine.hand_over
-    end
+    def hand_over = @engine.hand_over
 
     # For Upgrade: each worker counts for itself.
-    def stats
-      [0, 0, 0]
-    end
+    def stats = [0, 0, 0]
 
     private
+
+    def name = File.basename(@config).chomp(".rb")
 
     def open
       preview = Preview.of(@loader, @presence.sockets)
       Descriptors.raise_limit
-      @engine = preview.open(@presence.sockets)
+      of_admin, own = Admin.split(@presence.sockets)
+      @engine = preview.open(own)
+      @admin = ClusterAdmin.new(@engine, preview.admin, of_admin)
+      @admin_url = @admin.bind(name, preview.privileges)
       @presence.opened(preview.privileges)
       preview.privileges.drop
-      @workers.replace(sockets)
+      @admin.start
+      @workers.replace(@engine.sockets, @admin)
     rescue Error => e
       @presence.failed(e.message)
       raise
     end
 
-    def listening
-      "Listening on #{Listeners.addresses(sockets).join(", ")}."
-    end
+    def listening = "Listening on #{Listeners.addresses(@engine.sockets).join(", ")}."
 
     def serve
       until @ending && @workers.empty?
         event = next_event
-        event == :refill ? @workers.fill(sockets) : hear(event)
+        event == :refill ? @workers.fill(@engine.sockets) : hear(event)
       end
       @status || 0
     end
@@ -90,12 +93,17 @@ class ProxyMachine
 
     def hear(signal)
       case signal
-      when "CHLD" then @workers.reap { |status, was_serving| lost(status, was_serving) }
+      when "CHLD" then reap
       when "HUP" then reload
       when "USR1" then @presence.reopen && @workers.signal("USR1")
       when "USR2" then upgrade
       else finish(signal)
       end
+    end
+
+    def reap
+      @workers.reap { |status, was_serving| lost(status, was_serving) }
+      @admin.restart(@workers.channels)
     end
 
     def lost(status, was_serving)
@@ -108,7 +116,7 @@ class ProxyMachine
 
     def reload
       @presence.reloading do
-        preview = Preview.of(@loader, sockets)
+        preview = Preview.of(@loader, @engine.sockets)
         @workers.replace(preview.prepare(@engine))
         @engine.apply
         @presence.say(:info, "Reloaded #{@config}. #{listening}")

@@ -5,6 +5,8 @@ class ProxyMachine
   class Preview
     # @return [Privileges]
     attr_reader :privileges
+    # @return [String, nil] the setting +admin+
+    attr_reader :admin
 
     # @param loader [Proc] loads the config and returns its Configuration
     # @param inherited [Array] [[descriptor, address]]
@@ -39,6 +41,7 @@ class ProxyMachine
 
     def initialize(listeners:, settings:, privileges:)
       @listeners = listeners
+      @admin = settings[:admin]
       # Connections are the workers' business.
       @settings = settings.merge(max_connections: 1, threads: 1)
       @privileges = privileges

@@ -16,8 +16,10 @@ class ProxyMachine
 
     # Starts as many new ones. Those before retire when the new ones serve.
     # @param sockets [Array] [[descriptor, address, port]]
+    # @param admin [ClusterAdmin, nil] what they show themselves to, from now on
     # @raise [StartError] if one of them does not serve
-    def replace(sockets)
+    def replace(sockets, admin = @admin)
+      @admin = admin
       new = []
       new << start(sockets, new) while new.size < @count
       new.each(&:await)
@@ -31,6 +33,11 @@ class ProxyMachine
     # Starts what is missing.
     def fill(sockets)
       @serving << start(sockets, []) while missing?
+    end
+
+    # @return [Array<UNIXSocket>] the cluster's ends of what it tells them by
+    def channels
+      [*@serving, *@retired].map(&:channel)
     end
 
     def missing?
@@ -68,7 +75,11 @@ class ProxyMachine
     private
 
     def start(sockets, siblings)
-      Worker.start(sockets, @loader, [*@serving, *@retired, *siblings])
+      loader = lambda do
+        ProxyMachine.configuration.settings.override(:admin, @admin.address_of_worker)
+        @loader.call
+      end
+      Worker.start(sockets, loader, [*@serving, *@retired, *siblings])
     end
   end
 end

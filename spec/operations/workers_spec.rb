@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "net/http"
+
 # `--workers N`: several processes serve the same sockets, and one that serves nothing looks after them.
 RSpec.describe "A server with workers" do
   let(:echo) { Backends.echo }
@@ -26,8 +28,9 @@ RSpec.describe "A server with workers" do
     FileUtils.rm_rf(dir)
   end
 
+  let(:arguments) { ["-h", "127.0.0.1", "-p", "0", "--workers", "2", "--pidfile", pidfile] }
+
   def start(config)
-    arguments = ["-h", "127.0.0.1", "-p", "0", "--workers", "2", "--pidfile", pidfile]
     ProxyProcess.new(config, args: arguments).tap do |started|
       port = started.await(/Serving with 2 workers/)[/:(\d+)\.\z/, 1].to_i
       started.instance_variable_set(:@port, port)
@@ -151,5 +154,35 @@ RSpec.describe "A server with workers" do
     orphans = workers
     Process.kill(:KILL, proxy.pid)
     eventually { expect(orphans.select { |pid| File.exist?("/proc/#{pid}") }).to be_empty }
+  end
+
+  describe "that shows itself" do
+    let(:arguments) { ["-h", "127.0.0.1", "-p", "0", "--workers", "2", "--pidfile", pidfile, "--admin", "127.0.0.1:0"] }
+    let(:admin) { proxy.await(/Metrics and status on/)[%r{http://\S+}] }
+
+    def accepted
+      Net::HTTP.get(URI("#{admin}metrics"))[/^proxymachine_connections_accepted_total (\d+)$/, 1].to_i
+    end
+
+    it "sums up what its workers count, also when one of them is replaced" do
+      8.times { ask("x") }
+      eventually { expect(accepted).to eq 8 }
+      reload(config)
+      eventually { expect(workers.size).to eq 3 } # The admin's process is the third.
+      ask("x")
+      eventually { expect(accepted).to eq 9 }
+    end
+
+    it "replaces the process that shows it" do
+      pid = workers.find { |child| File.read("/proc/#{child}/cmdline").include?("- admin") }
+      expect(Net::HTTP.get(URI("#{admin}readyz"))).to match(/running/)
+      Process.kill(:KILL, pid)
+      eventually do
+        expect(workers - [pid]).to include(satisfy do |child|
+                                             File.read("/proc/#{child}/cmdline").include?("- admin")
+                                           end)
+      end
+      eventually { expect(accepted).to eq 0 }
+    end
   end
 end

@@ -22,7 +22,7 @@ impl Listener {
         named
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.current += other.current;
         self.accepted += other.accepted;
         self.retries += other.retries;

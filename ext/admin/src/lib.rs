@@ -15,6 +15,7 @@ mod answer;
 mod chart;
 mod counting;
 mod format;
+mod gather;
 mod history;
 mod html;
 mod metrics;
@@ -24,5 +25,6 @@ pub mod server;
 pub mod snapshot;
 mod status;
 
+pub use gather::Gathered;
 pub use server::{Admin, Running};
 pub use snapshot::{Snapshot, Source, State};

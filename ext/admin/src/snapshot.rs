@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A name that is known when this is compiled, or is not.
 pub type Text = Cow<'static, str>;
@@ -20,7 +20,8 @@ pub trait Source: Send + Sync + 'static {
 }
 
 /// Everything.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Snapshot {
     /// The program that runs.
     pub program: Program,
@@ -42,7 +43,8 @@ pub struct Snapshot {
 }
 
 /// The program that runs.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Program {
     /// What the config's file is called.
     pub name: String,
@@ -59,7 +61,7 @@ pub struct Program {
 }
 
 /// Whether new connections are welcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Not yet.
@@ -84,7 +86,8 @@ impl State {
 }
 
 /// Client connections, as in the process title.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Connections {
     /// Open now.
     pub current: u64,
@@ -97,7 +100,8 @@ pub struct Connections {
 }
 
 /// What happened to the connections of one listener.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Listener {
     /// What the config calls it, else its address.
     pub name: String,
@@ -132,7 +136,8 @@ pub struct Listener {
 }
 
 /// How many there were of something.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Count {
     /// Of what.
     pub name: Text,
@@ -141,7 +146,8 @@ pub struct Count {
 }
 
 /// How many connections ended for one reason.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Ended {
     /// Two letters, as in the access log.
     pub code: Text,
@@ -154,7 +160,8 @@ pub struct Ended {
 }
 
 /// Durations in seconds, counted by size.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Histogram {
     /// The upper bound of each bucket, in seconds and ascending; the same for all histograms of one name.
     pub bounds: Cow<'static, [f64]>,
@@ -165,7 +172,8 @@ pub struct Histogram {
 }
 
 /// What happened with one backend.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Remote {
     /// As the config names it.
     pub name: String,
@@ -182,7 +190,8 @@ pub struct Remote {
 }
 
 /// A block that took long. Nothing of what the client sent is in here.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Slow {
     /// When it returned, in seconds since 1970.
     pub at: f64,
@@ -201,7 +210,8 @@ pub struct Slow {
 }
 
 /// What is set.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Setting {
     /// The verb of the config.
     pub name: String,

@@ -1,6 +1,7 @@
 //! What the admin shows of a running engine.
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -8,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use magnus::r_hash::ForEach;
 use magnus::{Error, RHash, Ruby};
 use proxymachine_admin::snapshot::{self, Connections, Ended, Histogram, Program, Setting};
-use proxymachine_admin::{Admin, Running, Snapshot, Source, State};
+use proxymachine_admin::{Admin, Gathered, Running, Snapshot, Source, State};
 use proxymachine_engine::meters::{self, Durations, Meters, Time};
 use proxymachine_engine::{Code, Control, Endpoint, Engine, Listener, Shutdown, Stats};
 
@@ -95,6 +96,15 @@ impl Panel {
                 shutdown: Arc::clone(shutdown),
             };
             *lock(&self.running) = Some(admin.start(Arc::new(watch))?);
+        }
+        Ok(())
+    }
+
+    /// Answers for several processes, whose sockets are in `directory`, from now on.
+    pub fn gather(&self, directory: &str) -> io::Result<()> {
+        if let Some(admin) = &*lock(&self.admin) {
+            let source = Gathered::new(Path::new(directory));
+            *lock(&self.running) = Some(admin.start(Arc::new(source))?);
         }
         Ok(())
     }

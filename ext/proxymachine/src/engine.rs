@@ -112,6 +112,7 @@ impl Engine {
     fn hand_over(&self) {
         self.shutdown.hand_over();
         self.keep_files();
+        self.panel.hide();
     }
 
     /// `keep_files`: another process listens there, too, and goes on doing so.
@@ -121,7 +122,6 @@ impl Engine {
         }
         // The other one answers there, and nobody shall have to guess who does.
         self.panel.inspect(|listeners| listeners.iter().for_each(Listener::keep_file));
-        self.panel.hide();
     }
 
     /// `bind_admin(address, about, inherited)`: where it shows itself while it runs. `about` is a Hash with
@@ -163,6 +163,13 @@ impl Engine {
         });
         let failed = |error| format!("cannot write the access log {name}: {}", plain(&error));
         opened.map_err(|error| error::new(ruby, "StartError", failed(error)))
+    }
+
+    /// `gather(directory)`: where `bind_admin` bound, shows the sum of the processes whose admins are sockets in that
+    /// directory.
+    fn gather(ruby: &Ruby, this: &Self, directory: String) -> Result<(), Error> {
+        gvl::without_signals(|| this.panel.gather(&directory))
+            .map_err(|error| error::start(ruby, &error.into()))
     }
 
     /// `reopen`: opens the file of the access log once more.
@@ -378,6 +385,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("apply", method!(Engine::apply, 0))?;
     class.define_method("sockets", method!(Engine::sockets, 0))?;
     class.define_method("hand_over", method!(Engine::hand_over, 0))?;
+    class.define_method("gather", method!(Engine::gather, 1))?;
     class.define_method("bind_admin", method!(Engine::bind_admin, 3))?;
     class.define_method("show_settings", method!(Engine::show_settings, 2))?;
     class.define_method("admin_sockets", method!(Engine::admin_sockets, 0))?;

@@ -1,0 +1,84 @@
+# frozen_string_literal: true
+
+require "socket"
+require "tmpdir"
+require_relative "admin"
+
+class ProxyMachine
+  # The address of the setting +admin+ for a Cluster: a process of its own shows the sum of what the workers say. Each
+  # worker has a socket for it in a directory that nobody else may enter.
+  class ClusterAdmin
+    # @param engine [Engine] which is not to run
+    # @param address [String, nil] none if that is nil
+    # @param inherited [Array] what another process has bound: [[descriptor, address]]
+    def initialize(engine, address, inherited)
+      @engine = engine
+      @address = address
+      @admin = Admin.new(engine, address, inherited)
+    end
+
+    # @param name [String] what is shown as the server's name
+    # @param privileges [Privileges] whom the file of a Unix socket will belong to
+    # @return [String, nil] where it is
+    # @raise [StartError] if the address cannot be listened on
+    def bind(name, privileges)
+      @admin.bind(name, privileges)
+    end
+
+    # Starts the process.
+    # @param channels [Array<IO>] that are not its business
+    def start(channels = [])
+      return unless @address
+
+      @directory ||= Dir.mktmpdir("proxymachine")
+      ours, theirs = UNIXSocket.pair
+      @pid = fork { serve(ours, theirs, channels) }
+      theirs.close
+      @channel = ours
+    end
+
+    # Where a worker shows itself; nil if nobody looks.
+    # @return [String, nil]
+    def address_of_worker
+      @address && "unix:#{@directory}/#{Process.pid}"
+    end
+
+    # @return [Array] [[descriptor, address, port]]
+    def sockets
+      @admin.sockets
+    end
+
+    # Starts it once more if it has ended.
+    # @param channels [Array<IO>] that are not its business
+    def restart(channels)
+      return unless @pid && Process.wait(@pid, Process::WNOHANG)
+
+      @channel.close
+      start(channels)
+    end
+
+    # Ends it.
+    def stop
+      return unless @pid
+
+      Process.kill(:KILL, @pid)
+      Process.wait(@pid)
+      FileUtils.rm_rf(@directory)
+    end
+
+    private
+
+    # Until the cluster has ended.
+    def serve(ours, theirs, channels)
+      [ours, *channels].each(&:close)
+      %w[QUIT TERM INT HUP USR1 USR2].each { |signal| trap(signal, "IGNORE") }
+      trap("CHLD", "DEFAULT")
+      $0 = "proxymachine #{VERSION} - admin"
+      @engine.keep_files
+      @engine.gather(@directory)
+      theirs.read
+    ensure
+      exit!(0)
+    end
+  end
+end
