@@ -1,0 +1,58 @@
+# frozen_string_literal: true
+
+# Two instances behind a real HAProxy that passes the clients' addresses on, and one of them is killed.
+RSpec.describe "A fleet behind HAProxy" do
+  let(:echo) { Backends.echo }
+  let(:config) { <<~RUBY }
+    proxy do |data, client|
+      case data
+      when "relay" then { :remote => #{echo.address.inspect}, :reply => "\#{Process.pid}".rjust(8) }
+      else { :close => "\#{Process.pid} \#{client.ip} \#{client.port}" }
+      end
+    end
+    listen "127.0.0.1:0", :proxy_protocol => ["127.0.0.0/8"]
+  RUBY
+  let(:fleet) { Array.new(2) { ProxyProcess.new(config, args: []) } }
+  let(:balancer) do
+    ports = fleet.map { |member| eventually { member.log[/Listening on \S*:(\d+)$/, 1] } }
+    servers = ports.map { |port| "server s#{port} 127.0.0.1:#{port} send-proxy-v2 check inter 100 fall 2" }
+    settings = ["mode tcp", "option redispatch", "retries 3", "bind fd@fleet", *servers]
+    Haproxy.new("listen fleet\n#{settings.map { |line| "  #{line}\n" }.join}")
+  end
+
+  # Through the balancer: the answer, and whether it names the client as it is.
+  def visit
+    client = Client.new(balancer.port(:fleet))
+    address = client.address.split(":")
+    pid, *seen = client.write("x").read_all.split
+    [pid.to_i, seen == address]
+  rescue Errno::ECONNRESET
+    [0, false]
+  end
+
+  # Clients that stay, by the process that they are connected to.
+  def relayed
+    clients = Array.new(8) { Client.new(balancer.port(:fleet)).write("relay") }
+    clients.group_by { |client| client.read(13).to_i }
+  end
+
+  it "loses only the connections of the one that is killed, and knows its clients" do
+    balancer
+    eventually { expect(Array.new(2) { visit.first }).to match_array(fleet.map(&:pid)) }
+    held = relayed
+    expect(held.keys).to match_array(fleet.map(&:pid))
+    is_over = false
+    visitors = Array.new(3) { Thread.new { [].tap { |answers| answers << visit until is_over } } }
+    dead, alive = fleet
+    dead.signal("KILL")
+    expect(held.fetch(dead.pid)).to all be_ended
+    eventually { expect(Array.new(4) { visit }).to eq [[alive.pid, true]] * 4 }
+    is_over = true
+    lost, answered = visitors.flat_map(&:value).partition { |pid,| pid.zero? }
+    # Who was with the dead one at that moment, and who came while it was still closing its sockets.
+    expect(lost.size).to be <= 2 * visitors.size
+    expect(answered - [[alive.pid, true], [dead.pid, true]]).to be_empty
+    expect(answered).to include([alive.pid, true])
+    held.fetch(alive.pid).each { |client| expect(client.write("still there?").read(12)).to eq "still there?" }
+  end
+end
