@@ -70,6 +70,7 @@ class ProxyMachine
 
     # Until the cluster has ended.
     def serve(ours, theirs, channels)
+      Process.setpgrp
       [ours, *channels].each(&:close)
       %w[QUIT TERM INT HUP USR1 USR2].each { |signal| trap(signal, "IGNORE") }
       trap("CHLD", "DEFAULT")

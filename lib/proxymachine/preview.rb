@@ -3,6 +3,10 @@
 class ProxyMachine
   # What a config says about sockets and rights, found out in a child: the process that asks runs nothing of it.
   class Preview
+    # Seconds that a config may take to load.
+    PATIENCE = 60
+    private_constant :PATIENCE
+
     # @return [Privileges]
     attr_reader :privileges
     # @return [String, nil] the setting +admin+
@@ -14,20 +18,31 @@ class ProxyMachine
     def self.of(loader, inherited)
       ours, theirs = IO.pipe(binmode: true)
       pid = fork do
+        Process.setpgrp # A signal of the terminal is the cluster's to hear.
         ours.close
         theirs.write(Marshal.dump(answer(loader, inherited)))
         exit!(0)
       end
       theirs.close
-      told = ours.read
-      status = Process.wait2(pid).last
-      raise ConfigError, "the config ended the process that loaded it (#{status})" if told.empty?
-
-      said = Marshal.load(told) # rubocop:disable Security/MarshalLoad -- it is our own child
+      said = heard(ours, pid)
       said.is_a?(Hash) ? new(**said) : raise(ConfigError, said)
     ensure
       ours&.close
     end
+
+    # Not to the end of the pipe, which a process that the config started may hold open.
+    def self.heard(pipe, pid)
+      is_over = pipe.wait_readable(PATIENCE)
+      Process.kill(:KILL, pid) unless is_over
+      status = Process.wait2(pid).last
+      return "it is not loaded after #{PATIENCE} s" unless is_over
+
+      told = pipe.read_nonblock(1 << 20, exception: false)
+      return "the config ended the process that loaded it (#{status})" unless told.is_a?(String)
+
+      Marshal.load(told) # rubocop:disable Security/MarshalLoad -- it is our own child
+    end
+    private_class_method :heard
 
     def self.answer(loader, inherited)
       ProxyMachine.configuration.listeners.offer(inherited.map { |_, address| address }.grep(/\Asystemd:/).uniq)

@@ -26,13 +26,16 @@ class ProxyMachine
     def run
       @channel, theirs = UNIXSocket.pair
       start(theirs)
-      theirs.close
+      theirs.close # So that its end is the other process's end.
       pid = answer
       @server.hand_over
       count(@server.stats)
       pid
     rescue SystemCallError => e
       raise Failed, e.message
+    ensure
+      theirs&.close
+      @channel&.close unless pid
     end
 
     # Tells the new process what was counted until the end.

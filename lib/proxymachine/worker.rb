@@ -19,6 +19,7 @@ class ProxyMachine
     def self.start(sockets, loader, siblings)
       ours, theirs = UNIXSocket.pair
       pid = fork do
+        Process.setpgrp # A signal of the terminal is the cluster's to hear, and to pass on.
         [ours, *siblings.map(&:channel)].each(&:close)
         exit!(serve(Operations.new(theirs, sockets), loader))
       end

@@ -156,6 +156,21 @@ RSpec.describe "A server with workers" do
     eventually { expect(orphans.select { |pid| File.exist?("/proc/#{pid}") }).to be_empty }
   end
 
+  it "hears a signal of the terminal once" do
+    client = connect.write("relay")
+    expect(client.read(5)).to eq "relay"
+    Process.kill(:INT, -Process.getpgid(proxy.pid)) # As Ctrl-C does it.
+    proxy.await(/Received INT signal/)
+    expect(client.write("still there?").read(12)).to eq "still there?"
+    client.close
+    expect(proxy.wait).to be_success
+  end
+
+  it "does not wait for what a config starts while it is looked at" do
+    reload("spawn('sleep', '30', %i[out err] => File::NULL)\n#{config.sub("first", "second")}")
+    eventually { expect(ask("x")).to start_with("second") }
+  end
+
   describe "that shows itself" do
     let(:arguments) { ["-h", "127.0.0.1", "-p", "0", "--workers", "2", "--pidfile", pidfile, "--admin", "127.0.0.1:0"] }
     let(:admin) { proxy.await(/Metrics and status on/)[%r{http://\S+}] }
