@@ -40,7 +40,7 @@ class ProxyMachine
       serve
     ensure
       @admin&.stop
-      @presence.ended(stats)
+      @presence.ended(self)
     end
 
     # For Upgrade.
@@ -54,6 +54,9 @@ class ProxyMachine
 
     # For Upgrade: each worker counts for itself.
     def stats = [0, 0, 0]
+
+    # For Upgrade: so does the process of the admin.
+    def counts = nil
 
     private
 

@@ -31,6 +31,7 @@ class ProxyMachine
     # Tells the process before that this one serves, and hears from it what it has counted.
     # @yieldparam max [Integer] most connections at once
     # @yieldparam total [Integer] connections
+    # @yieldparam counts [String, nil] what its admin showed
     def take_over(&counted)
       return unless @channel
 

@@ -39,7 +39,7 @@ class ProxyMachine
 
     # Whoever connects is served.
     def started
-      @presence.started { |max, total| @server.carry_over(max, total) }
+      @presence.started { |*counted| @server.carry_over(*counted) }
     end
 
     # @param stats [String] what to tell about the connections
@@ -60,7 +60,7 @@ class ProxyMachine
 
     # It does not run any more.
     def ended
-      @presence.ended(@server&.stats)
+      @presence.ended(@server)
     end
 
     # Why it did not start.

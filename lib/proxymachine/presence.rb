@@ -34,6 +34,7 @@ class ProxyMachine
     # Whoever connects is served.
     # @yieldparam max [Integer] connections at once that another process counted
     # @yieldparam total [Integer] connections that it counted
+    # @yieldparam counts [String, nil] what its admin showed
     def started(&)
       write_pidfile if @inheritance.predecessor?
       @inheritance.take_over(&)
@@ -59,7 +60,7 @@ class ProxyMachine
     end
 
     # Starts the program once more.
-    # @param server [#sockets, #hand_over, #stats]
+    # @param server [#sockets, #hand_over, #stats, #counts]
     # @return [Boolean] whether that serves now
     def upgrade(server)
       upgrade = Upgrade.new(server)
@@ -85,9 +86,9 @@ class ProxyMachine
     end
 
     # It does not run any more.
-    # @param stats [Array<Integer>] current, max, total
-    def ended(stats)
-      @upgrade&.ended(stats)
+    # @param server [#stats, #counts]
+    def ended(server)
+      @upgrade&.ended(server)
       @pidfile&.remove
     end
 

@@ -8,9 +8,10 @@ class ProxyMachine
     extend Forwardable
 
     # hand_over: after the drain that comes now, it all goes on in another process. keep_files: another process listens
-    # there, too, and goes on doing so. carry_over: connections that another process counted (most at once, total).
-    # reopen: the file of the access log. stats: current, most at once, total.
-    def_delegators :@engine, :hand_over, :keep_files, :carry_over, :reopen, :stats
+    # there, too, and goes on doing so. counts: what the admin shows, for the next process. reopen: the file of the
+    # access log. stats: current, most at once, total.
+    def_delegators :@engine, :hand_over, :keep_files, :reopen, :stats,
+                   :counts
 
     # Seconds that a block may go on after all connections have ended, or the log may wait for it.
     GRACE = 0.2
@@ -49,6 +50,15 @@ class ProxyMachine
     # @return [Array] [[descriptor, address, port]]
     def sockets
       @engine.sockets + @admin.sockets
+    end
+
+    # Goes on from what another process counted before this one took over.
+    # @param max [Integer] connections at once
+    # @param total [Integer] connections
+    # @param counts [String, nil] what its admin showed
+    def carry_over(max, total, counts)
+      @engine.carry_over(max, total)
+      @engine.carry_counts(counts) if counts
     end
 
     # Has another configuration count for all that comes from now on; who is connected stays.

@@ -16,7 +16,7 @@ class ProxyMachine
     # Tells the new process what it inherits.
     VARIABLE = "PROXYMACHINE_INHERITANCE"
 
-    # @param server [#sockets, #hand_over, #stats] see Server
+    # @param server [#sockets, #hand_over, #stats, #counts] see Server
     def initialize(server)
       @server = server
     end
@@ -29,7 +29,7 @@ class ProxyMachine
       theirs.close # So that its end is the other process's end.
       pid = answer
       @server.hand_over
-      count(@server.stats)
+      count(@server)
       pid
     rescue SystemCallError => e
       raise Failed, e.message
@@ -39,9 +39,9 @@ class ProxyMachine
     end
 
     # Tells the new process what was counted until the end.
-    # @param stats [Array<Integer>] current, max, total
-    def ended(stats)
-      count(stats)
+    # @param server [#stats, #counts]
+    def ended(server)
+      count(server)
       @channel.close
     end
 
@@ -80,9 +80,9 @@ class ProxyMachine
     end
 
     # What was counted since the last time.
-    def count(stats)
-      _, max, total = stats
-      @channel.puts(JSON.generate([max, total - (@told || 0)]))
+    def count(server)
+      _, max, total = server.stats
+      @channel.puts(JSON.generate([max, total - (@told || 0), server.counts]))
       @told = total
     rescue SystemCallError
       nil # It has ended already.

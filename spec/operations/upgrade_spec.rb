@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "net/http"
+
 # USR2: the program is started once more and takes over, and nobody who is connected, or connects, notices.
 RSpec.describe "A server that is told to upgrade" do
   let(:echo) { Backends.echo }
@@ -61,6 +63,22 @@ RSpec.describe "A server that is told to upgrade" do
     expect(proxy.wait).to be_success
     ask("x")
     eventually { expect(File.read("/proc/#{pid}/cmdline")).to match(%r{ - 0/\d+/4 cur/max/tot conns}) }
+  end
+
+  it "goes on with the metrics, those of connections that the old one still had included" do
+    arguments = ["-h", "127.0.0.1", "-p", "0", "--pidfile", pidfile, "--admin", "127.0.0.1:0"]
+    proxy = ProxyProcess.start(config, args: arguments)
+    metrics = URI("#{proxy.await(/Metrics and status on/)[%r{http://\S+}]}metrics")
+    bytes = -> { Net::HTTP.get(metrics)[/^proxymachine_sent_bytes_total\{.*\} (\d+)$/, 1].to_i }
+    client = connect(proxy).write("relay")
+    expect(client.read(5)).to eq "relay"
+    proxy.signal("USR2")
+    proxy.await(/INFO Upgraded/)
+    eventually { expect(bytes.call).to eq 5 }
+    expect(client.write(" on").read(3)).to eq " on"
+    client.close
+    expect(proxy.wait).to be_success
+    eventually { expect(bytes.call).to eq 8 }
   end
 
   it "cuts off what is left when upgrade_timeout is over" do

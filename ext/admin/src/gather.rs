@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::snapshot::{Listener, Remote, Slow, Snapshot, Source, State};
+use crate::snapshot::{Connections, Listener, Remote, Slow, Snapshot, Source, State};
 
 /// How long a process may take to answer. One that takes longer is shown as it was.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -102,6 +102,15 @@ fn ask(socket: &Path) -> io::Result<Snapshot> {
     Ok(serde_json::from_slice(&answer[head + 4..])?)
 }
 
+impl Snapshot {
+    /// What another process counted, for this one to go on from; not its connections, which are counted apart.
+    pub fn carry(&mut self, mut before: Self) {
+        close_all(&mut before);
+        before.connections = Connections::default();
+        add(self, &before);
+    }
+}
+
 /// Nothing is open any more.
 fn close_all(snapshot: &mut Snapshot) {
     snapshot.connections.current = 0;
@@ -148,7 +157,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::snapshot::{Connections, Histogram};
+    use crate::snapshot::Histogram;
 
     fn process(current: u64, total: u64, state: State) -> Snapshot {
         let connections = Connections { current, max: current, total, limit: Some(100) };
@@ -169,6 +178,14 @@ mod tests {
             stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{json}").as_bytes()).unwrap();
             fs::remove_file(path).unwrap();
         })
+    }
+
+    #[test]
+    fn what_another_process_counted_is_added_but_for_its_connections() {
+        let mut now = process(1, 5, State::Running);
+        now.carry(process(7, 30, State::Draining));
+        assert_eq!((now.connections.current, now.connections.total, now.state), (1, 5, State::Running));
+        assert_eq!((now.listeners[0].current, now.listeners[0].accepted), (1, 35));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Panel {
     admin: Mutex<Option<Admin>>,
     running: Mutex<Option<Running>>,
     about: Arc<About>,
+    /// What it shows, also when it does not any more.
+    watch: Mutex<Option<Arc<Watch>>>,
 }
 
 /// What Ruby told about itself and its configuration.
@@ -32,6 +34,8 @@ struct About {
     settings: Mutex<Vec<Setting>>,
     /// Connections that there may be.
     limit: AtomicU64,
+    /// What the process counted whose place this one took.
+    before: Mutex<Option<Snapshot>>,
 }
 
 impl Panel {
@@ -95,9 +99,24 @@ impl Panel {
                 endpoints: Mutex::default(),
                 shutdown: Arc::clone(shutdown),
             };
-            *lock(&self.running) = Some(admin.start(Arc::new(watch))?);
+            let watch = Arc::new(watch);
+            *lock(&self.watch) = Some(Arc::clone(&watch));
+            *lock(&self.running) = Some(admin.start(watch)?);
         }
         Ok(())
+    }
+
+    /// What was counted by now, as JSON; None if nobody looks at it.
+    pub fn counts(&self) -> Option<String> {
+        let watch = lock(&self.watch).clone()?;
+        serde_json::to_string(&watch.counted()).ok()
+    }
+
+    /// Goes on from what another process has counted. Said once more, it takes the place of what was said before.
+    pub fn carry_counts(&self, json: &str) {
+        if let Ok(before) = serde_json::from_str(json) {
+            *lock(&self.about.before) = Some(before);
+        }
     }
 
     /// Answers for several processes, whose sockets are in `directory`, from now on.
@@ -149,10 +168,20 @@ impl Watch {
 
 impl Source for Watch {
     fn snapshot(&self) -> Snapshot {
+        self.counted()
+    }
+
+    fn state(&self) -> State {
+        if self.shutdown.is_draining() { State::Draining } else { State::Running }
+    }
+}
+
+impl Watch {
+    fn counted(&self) -> Snapshot {
         let program = lock(&self.about.program)
             .as_ref()
             .map(|(program, since)| Program { uptime: since.elapsed().as_secs_f64(), ..program.clone() });
-        Snapshot {
+        let mut counted = Snapshot {
             program: program.unwrap_or_default(),
             state: self.state(),
             connections: Connections {
@@ -166,11 +195,11 @@ impl Source for Watch {
             remotes: self.bridge.remotes.snapshot(),
             slow: lock(&self.bridge.slow).iter().cloned().collect(),
             settings: lock(&self.about.settings).clone(),
+        };
+        if let Some(before) = lock(&self.about.before).clone() {
+            counted.carry(before);
         }
-    }
-
-    fn state(&self) -> State {
-        if self.shutdown.is_draining() { State::Draining } else { State::Running }
+        counted
     }
 }
 

@@ -299,6 +299,15 @@ impl Engine {
         }
     }
 
+    /// `counts`: what is shown, as JSON, for `carry_counts` of another process; nil if nothing is.
+    fn counts(&self) -> Option<String> {
+        self.panel.counts()
+    }
+
+    fn carry_counts(&self, json: String) {
+        self.panel.carry_counts(&json);
+    }
+
     /// `[current, max, total]` connections.
     fn stats(&self) -> (u64, u64, u64) {
         self.stats.get().map_or((0, 0, 0), |stats| (stats.current(), stats.max(), stats.total()))
@@ -402,6 +411,8 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("warn", method!(Engine::warn, 1))?;
     class.define_method("outcome", method!(Engine::outcome, 0))?;
     class.define_method("await_end", method!(Engine::await_end, 0))?;
+    class.define_method("counts", method!(Engine::counts, 0))?;
+    class.define_method("carry_counts", method!(Engine::carry_counts, 1))?;
     class.define_method("carry_over", method!(Engine::carry_over, 2))?;
     class.define_method("stats", method!(Engine::stats, 0))?;
     Ok(())
