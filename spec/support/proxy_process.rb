@@ -57,7 +57,11 @@ class ProxyProcess < Child
   end
 
   def log
-    @log == :file ? text_of(File.join(dir, "log")) : super
+    case @log
+    when :none then ""
+    when :file then text_of(File.join(dir, "log"))
+    else super
+    end
   end
 
   def mark
