@@ -87,7 +87,7 @@ RSpec.describe "LOGGER" do
 
   it "may be silenced by its level" do
     nobody = address_of_refused
-    proxy = ProxyProcess.start(<<~RUBY, log: :none)
+    proxy = ProxyProcess.start(<<~RUBY, log: :terse)
       LOGGER.level = Logger::WARN
       proxy { |data| { :remote => #{nobody.inspect} } }
     RUBY

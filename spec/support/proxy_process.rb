@@ -30,7 +30,8 @@ class ProxyProcess < Child
     end
 
     # Starts it, and returns once it listens. LOG_FILE in a config becomes the name of a file beside that config.
-    # `log: :file` says that the log is there and not on the standard output, `log: :none` that there is none.
+    # `log: :file` says that the log is there and not on the standard output, `log: :terse` that it lacks the INFO lines,
+  # `log: :none` that there is none.
     def start(config, **options)
       new(config, **options).await_listening
     end
@@ -50,7 +51,7 @@ class ProxyProcess < Child
     @port = Eventually.eventually do
       raise "ended instead of listening: #{wait.inspect}\n#{report}" unless running?
 
-      @log == :none ? title[/:([1-9]\d*) - \d/, 1] : log[/Listening on [^\s"]*:(\d+)(?=["\n])/, 1]
+      announced? ? log[/Listening on [^\s"]*:(\d+)(?=["\n])/, 1] : title[/:([1-9]\d*) - \d/, 1]
     end.to_i
     @host = log[/Listening on \[?(\S*:\S*?)\]?:\d+$/, 1] || "127.0.0.1" # an IPv6 address has colons
     self
@@ -65,7 +66,7 @@ class ProxyProcess < Child
   end
 
   def mark
-    settle unless @log == :none
+    settle if announced?
     super
   end
 
@@ -128,6 +129,11 @@ class ProxyProcess < Child
   end
 
   private
+
+  # The log tells when it listens, and whom it accepts.
+  def announced?
+    %i[stdout file].include?(@log)
+  end
 
   # With log_format json.
   def json(line)
