@@ -44,8 +44,7 @@ class ProxyMachine
       raise UsageError, e.message
     end
 
-    private
-
+    # @return [OptionParser] all flags, each with the text that --help and the man page show
     def parser
       OptionParser.new do |options|
         options.banner = "Usage:\n  proxymachine -c <config file> [-h <host>] [-p <port>]\n" \
@@ -59,6 +58,8 @@ class ProxyMachine
         define_instead(options)
       end
     end
+
+    private
 
     def define_addresses(options)
       options.on("-cCONFIG", "--config CONFIG", "Configuration file") { |path| @config = path }

@@ -42,8 +42,7 @@ class ProxyMachine
       raise UsageError, e.message
     end
 
-    private
-
+    # @return [OptionParser] all flags, each with the text that --help and the man page show
     def parser
       OptionParser.new do |options|
         options.banner = "Usage:\n  proxymachine top --admin <address>\n\nOptions:"
@@ -55,6 +54,8 @@ class ProxyMachine
         options.on("--help", "Show this text") { @help = options.help }
       end
     end
+
+    private
 
     def status(text)
       Status.new(Settings::ALL.fetch(:admin).reader.call(text))

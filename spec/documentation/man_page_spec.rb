@@ -1,0 +1,43 @@
+# frozen_string_literal: true
+
+require "open3"
+
+# man/proxymachine.1, as a reader's own man sees it.
+RSpec.describe "The man page" do
+  page = File.join(ProxyProcess::ROOT, "man", "proxymachine.1")
+
+  def output(*command, **options)
+    said, status = Open3.capture2e(*command, chdir: ProxyProcess::ROOT, **options)
+    status.success? ? said : raise("#{command.join(" ")} failed:\n#{said}")
+  end
+
+  it "is up to date: `rake man` would write the same" do
+    Dir.mktmpdir do |dir|
+      output(RbConfig.ruby, "-S", "rake", "man[#{dir}/page]")
+      expect(File.read("#{dir}/page")).to eq File.read(page)
+    end
+  end
+
+  it "pleases mandoc" do
+    expect(output("mandoc", "-Tlint", "-W", "warning", page)).to eq ""
+  end
+
+  it "pleases groff" do
+    expect(output("groff", "-mdoc", "-ww", "-z", "-Tutf8", page)).to eq ""
+  end
+
+  it "lists the flags of --help with their text, of top, too" do
+    shown = output("mandoc", "-Tascii", "-O", "width=1000", page).gsub(/.\x08/, "").gsub(/\s+/, " ")
+    [[], ["top"]].each do |command|
+      help = output(*ProxyProcess.command, *command, "--help").gsub(/\n {20,}/, "  ")
+      flags = help.scan(/^ +((?:-\w, )?--.*?) {2,}(.*)$/)
+      expect(flags.size).to be >= 4
+      flags.each { |names, text| expect(shown).to include("#{names} #{text}.") }
+    end
+  end
+
+  it "shows a config that can be used" do
+    config = File.read(page)[/^proxy do.*?^end\n/m].gsub("\\e", "\\")
+    expect(ProxyProcess.new(config, args: ["--check"]).wait).to be_success
+  end
+end
