@@ -9,5 +9,6 @@ STRESSED = %w[
 
 desc "Run specs against servers in which Ruby collects garbage at every opportunity (some minutes)"
 task stress: :compile do
-  sh({ "PROXYMACHINE_STRESS" => "1" }, "ruby", "-S", "rspec", *STRESSED.map { |name| "spec/#{name}_spec.rb" })
+  sh({ "PROXYMACHINE_PRELOAD" => "stress/gc_stress.rb" },
+     "ruby", "-S", "rspec", *STRESSED.map { |name| "spec/#{name}_spec.rb" })
 end

@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # The address of the setting +admin+, where a server shows itself while it runs.
+  # @api private
   class Admin
     # Tells its sockets from those that clients connect to, for another process that inherits both.
     PREFIX = "admin:"

@@ -2,9 +2,12 @@
 
 class ProxyMachine
   # The config's blocks, and how they are called. Whatever is set takes effect for the next call.
+  # @api private
   class Blocks
     # What was given, what is called instead (see Callable), and whether that takes the client, too.
     Block = Struct.new(:given, :callable, :takes_client) do
+      # @param data [String]
+      # @param client [Client, nil] only for those that take it
       def call(data, client)
         takes_client ? callable.call(data, client) : callable.call(data)
       end

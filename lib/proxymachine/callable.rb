@@ -6,6 +6,7 @@ class ProxyMachine
   # * +return+ (and +break+) in the block act like +next+, with their value. The SOCKS4 example of
   #   1.2.4's README relies on it; in a plain Proc they are a LocalJumpError.
   # * Blocks of any arity can be called: what they do not take is left out, what is missing is nil.
+  # @api private
   module Callable
     # @param callable [Proc, Method, #call] what was given to a verb
     # @return [Integer] how many arguments it asks for; those with a default are its own business

@@ -4,6 +4,7 @@ require "socket"
 
 class ProxyMachine
   # Whether a configuration that was loaded could be served: what `proxymachine -t` adds to loading it.
+  # @api private
   class Check
     # @param configuration [Configuration]
     def initialize(configuration)

@@ -5,9 +5,11 @@ require_relative "options"
 class ProxyMachine
   # The command line: options, the config file, and one clear sentence for whatever goes wrong.
   # Answers --help and --version without the rest of the gem.
+  # @api private
   class CLI
-    # Exit statuses.
+    # The exit status if the command line is wrong.
     USAGE = 2
+    # The exit status if anything else is.
     FAILURE = 1
 
     # @param arguments [Array<String>] options are taken out, the rest is left to the config

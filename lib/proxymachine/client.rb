@@ -8,12 +8,14 @@ class ProxyMachine
     # The client's address, as a load balancer told it or as its socket has it; nil for a Unix socket.
     # @return [String, nil]
     attr_reader :ip
+    # Its port; nil for a Unix socket.
     # @return [Integer, nil]
     attr_reader :port
 
-    # The address that it connected to.
+    # The address that it connected to; nil for a Unix socket.
     # @return [String, nil]
     attr_reader :local_ip
+    # The port that it connected to; nil for a Unix socket.
     # @return [Integer, nil]
     attr_reader :local_port
 
@@ -30,6 +32,7 @@ class ProxyMachine
     attr_reader :age
 
     # @param about [Array] what the engine tells
+    # @api private
     def initialize(name, about)
       @ip, @port, @local_ip, @local_port, address, tlvs, @age = about
       @listener = name || address

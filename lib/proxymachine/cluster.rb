@@ -9,6 +9,7 @@ require_relative "worker_processes"
 class ProxyMachine
   # `--workers N`: a process that opens the sockets, and N of its children that serve them. It runs nothing of the
   # config and has no thread, so it can fork at any time; whoever ends is replaced.
+  # @api private
   class Cluster
     # What it hears.
     SIGNALS = %w[QUIT TERM INT HUP USR1 USR2 CHLD].freeze

@@ -7,6 +7,7 @@ require_relative "admin"
 class ProxyMachine
   # The address of the setting +admin+ for a Cluster: a process of its own shows the sum of what the workers say. Each
   # worker has a socket for it in a directory that nobody else may enter.
+  # @api private
   class ClusterAdmin
     # @param engine [Engine] which is not to run
     # @param address [String, nil] none if that is nil

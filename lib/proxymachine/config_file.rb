@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # A config is plain Ruby; loading it is all there is. What goes wrong is told with file and line.
+  # @api private
   module ConfigFile
     # @param path [String] relative to the working directory
     # @raise [ConfigError] naming the file and, where there is one, the line

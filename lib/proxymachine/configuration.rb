@@ -3,6 +3,7 @@
 class ProxyMachine
   # All that the config and the command line say. A reload makes another one, and puts it in the place of the
   # old one if it is good.
+  # @api private
   class Configuration
     # @return [Blocks]
     attr_reader :blocks

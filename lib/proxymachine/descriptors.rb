@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # File descriptors: how many there may be, and how many connections that makes.
+  # @api private
   module Descriptors
     # A connection has two, one to the client and one to the backend.
     PER_CONNECTION = 2

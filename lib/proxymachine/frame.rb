@@ -4,6 +4,7 @@ require_relative "units"
 
 class ProxyMachine
   # One picture of `proxymachine top`: lines of plain text, the most important first, cut to the terminal.
+  # @api private
   class Frame
     BARS = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"].freeze
     LATENCIES = { "queue_wait" => "waiting for Ruby", "block_time" => "in the block", "connect_time" => "connecting",

@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # What the engine calls on the thread that called +run+: the config's blocks, and the log.
+  # @api private
   class Handler
     # Raised in the thread that runs when the connections are gone and a block still has not
     # returned. No StandardError: a block's +rescue+ is not meant for it.
@@ -42,19 +43,23 @@ class ProxyMachine
       router.call(data, about && Client.new(listener, about))
     end
 
+    # Asks the block of proxy_accept.
     def accepted(_data, listener, about)
       ProxyMachine.configuration.blocks[:accept]&.callable&.call(Client.new(listener, about)) || :noop
     end
 
+    # Asks the block of proxy_timeout.
     def timed_out(data, listener, about)
       block = ProxyMachine.configuration.blocks[:timeout]
       block ? block.call(data, about && Client.new(listener, about)) : :close # A reload took it away.
     end
 
+    # @param remote [String] "host:port"
     def connect_error(remote)
       ProxyMachine.configuration.blocks[:connect_error]&.callable&.call(remote)
     end
 
+    # @param remote [String] "host:port"
     def inactivity_error(remote)
       ProxyMachine.configuration.blocks[:inactivity_error]&.callable&.call(remote)
     end
@@ -114,23 +119,20 @@ class ProxyMachine
       Time.at(epoch).strftime("%Y-%m-%dT%H:%M:%S")
     end
 
-    def info(line)
-      guard { LOGGER.info(line) }
-    end
-
-    def warn(line)
-      guard { LOGGER.warn(line) }
-    end
-
-    def error(line)
-      guard { LOGGER.error(line) }
-    end
+    # @!method info(line)
+    #   @param line [String]
+    # @!method warn(line)
+    #   @param line [String]
+    # @!method error(line)
+    #   @param line [String]
+    %i[info warn error].each { |level| define_method(level) { |line| guard { LOGGER.public_send(level, line) } } }
 
     # The engine runs: whoever connects is served.
     def started
       guard { ProxyMachine.operations&.started }
     end
 
+    # A second has gone by in which connections came or went.
     def title
       guard { ProxyMachine.update_procline }
     end

@@ -8,6 +8,7 @@ require_relative "upgrade"
 class ProxyMachine
   # The listening sockets that this process was started with: by the one whose place it takes (see Upgrade), or by
   # systemd.
+  # @api private
   class Inheritance
     # @return [Array] [[descriptor, address]]
     attr_reader :sockets

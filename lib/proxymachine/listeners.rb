@@ -4,6 +4,7 @@ require "etc"
 
 class ProxyMachine
   # Where the server listens, as the engine wants to know it.
+  # @api private
   class Listeners
     # The options of a listener.
     OPTIONS = %i[name proxy_protocol mode user group].freeze

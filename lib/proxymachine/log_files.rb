@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # The files that are logged to. When one is renamed, its writer must open it anew by its old name.
+  # @api private
   class LogFiles
     def initialize
       @redirected = [$stdout, $stderr].to_h { |stream| [stream, path_of(stream)] }.compact

@@ -3,6 +3,7 @@
 class ProxyMachine
   # Tells a logger that writes Ruby's default format from one that has its own idea of a line, or of
   # what to do with it.
+  # @api private
   class LogFormat
     # The methods that make and write a line.
     METHODS = lambda do

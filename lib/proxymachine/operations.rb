@@ -4,6 +4,7 @@ require_relative "presence"
 
 class ProxyMachine
   # What an operator wants of the program that runs: HUP, USR1 and USR2 ask for it.
+  # @api private
   class Operations
     # What asks for what.
     SIGNALS = { "HUP" => :reload, "USR1" => :reopen, "USR2" => :upgrade }.freeze

@@ -7,6 +7,7 @@ require_relative "settings"
 
 class ProxyMachine
   # What the command line says.
+  # @api private
   class Options
     # @return [String, nil] path of the config file
     attr_reader :config

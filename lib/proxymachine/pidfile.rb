@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # A file with the id of the process that serves.
+  # @api private
   class Pidfile
     # @param path [String]
     def initialize(path)

@@ -8,6 +8,7 @@ require_relative "upgrade"
 
 class ProxyMachine
   # What the world knows of the program that runs: its pidfile, systemd, the process before it and the one after it.
+  # @api private
   class Presence
     # @param pidfile [String, nil]
     def initialize(pidfile)

@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # What a config says about sockets and rights, found out in a child: the process that asks runs nothing of it.
+  # @api private
   class Preview
     # Seconds that a config may take to load.
     PATIENCE = 60

@@ -4,6 +4,7 @@ require "etc"
 
 class ProxyMachine
   # Giving up the rights of root, once the ports are bound.
+  # @api private
   class Privileges
     # @param user [String, nil] name of the user to become
     # @param group [String, nil] name of the group to become; by default the user's own

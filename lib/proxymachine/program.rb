@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # How this program was started, for starting it once more. To be asked before the process title changes.
+  # @api private
   module Program
     class << self
       # @return [Array<String>] the command and its arguments

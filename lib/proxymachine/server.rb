@@ -4,6 +4,7 @@ require "forwardable"
 
 class ProxyMachine
   # One run of the engine on the calling thread, from the bound socket to the last connection.
+  # @api private
   class Server
     extend Forwardable
 

@@ -6,6 +6,7 @@ class ProxyMachine
   #
   #   max_connections 10_000
   #   idle_timeout 3600
+  # @api private
   class Settings
     # A whole number above zero.
     COUNT = lambda do |value|

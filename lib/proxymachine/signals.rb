@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # QUIT, TERM and INT. A trap may neither log nor lock, so these only tell the engine.
+  # @api private
   module Signals
     HANDLERS = { "QUIT" => :graceful_shutdown, "TERM" => :fast_shutdown, "INT" => :fast_shutdown }.freeze
     # What a second one of the same kind does: somebody at a terminal has lost patience.

@@ -6,6 +6,7 @@ require "timeout"
 
 class ProxyMachine
   # What a running server tells of itself, asked at its admin address.
+  # @api private
   class Status
     # Seconds that an answer may take.
     PATIENCE = 5

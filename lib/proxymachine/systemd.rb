@@ -5,6 +5,7 @@ require "socket"
 class ProxyMachine
   # What systemd passes (sd_listen_fds(3)) and wants to hear (sd_notify(3), sd_watchdog_enabled(3)). Without systemd
   # nothing is passed, and nobody hears.
+  # @api private
   module Systemd
     # The first descriptor that is passed.
     FIRST = 3
@@ -26,10 +27,12 @@ class ProxyMachine
         watch
       end
 
+      # The config is loaded again; #started tells when that is over.
       def reloading
         notify("RELOADING=1", "MONOTONIC_USEC=#{Process.clock_gettime(Process::CLOCK_MONOTONIC, :microsecond)}")
       end
 
+      # It ends when its last connection does.
       def stopping
         notify("STOPPING=1")
       end

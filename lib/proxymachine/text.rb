@@ -3,6 +3,7 @@
 class ProxyMachine
   # Foreign objects as the log shows them: in UTF-8, cut, and whatever they do when they are asked. A
   # log is no place for secrets or for megabytes.
+  # @api private
   module Text
     # Bytes of a String that are shown.
     PAYLOAD = 100
@@ -43,6 +44,7 @@ class ProxyMachine
         @string = string
       end
 
+      # @return [String]
       def inspect
         "#{@string.byteslice(0, PAYLOAD).inspect}... (#{@string.bytesize} bytes)"
       end

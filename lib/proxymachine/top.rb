@@ -11,6 +11,7 @@ require_relative "frame"
 
 class ProxyMachine
   # `proxymachine top`: what a running server does, in a terminal.
+  # @api private
   class Top
     ALTERNATE = "\e[?1049h\e[?25l"
     BACK = "\e[?25h\e[?1049l"
@@ -29,6 +30,7 @@ class ProxyMachine
       new.start(arguments)
     end
 
+    # @see Top.start
     def start(arguments)
       @interval = 1.0
       parser.parse!(arguments)

@@ -4,6 +4,7 @@ require_relative "extension"
 
 class ProxyMachine
   # Shows what a config's block would answer: `proxymachine --route FILE`.
+  # @api private
   class Trial
     # What the server reads at once from a client that is not decided.
     CHUNK = 16 * 1024

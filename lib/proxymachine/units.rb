@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # Numbers as people read them, as short as a terminal wants them.
+  # @api private
   module Units
     BYTES = %w[B KiB MiB GiB TiB PiB].freeze
     COUNTS = ["", "k", "M", "G", "T"].freeze

@@ -7,6 +7,7 @@ require_relative "program"
 class ProxyMachine
   # Starts this program once more, with all its listening sockets, and waits until that one serves: nobody is refused
   # meanwhile. How the other process sees it is in Inheritance.
+  # @api private
   class Upgrade
     # Why the new process does not serve.
     class Failed < StandardError; end

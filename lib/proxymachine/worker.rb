@@ -5,6 +5,7 @@ require "socket"
 class ProxyMachine
   # A process of a Cluster that serves: Worker is what the cluster knows of it, Worker::Operations what it knows
   # of the cluster.
+  # @api private
   class Worker
     # Seconds that it may take until it serves.
     PATIENCE = 60
@@ -71,6 +72,7 @@ class ProxyMachine
       nil # It has ended already.
     end
 
+    # @param name [String] a signal's
     def signal(name)
       Process.kill(name, @pid)
     rescue Errno::ESRCH
@@ -100,14 +102,17 @@ class ProxyMachine
         @log_files = LogFiles.new
       end
 
+      # USR1 asks for the log files.
       def hear
         Signals.hear("USR1") { Thread.new { reopen } }
       end
 
+      # @param server [Server]
       def opened(server)
         @server = server
       end
 
+      # Whoever connects is served.
       def started
         @server.keep_files # They are the cluster's.
         @channel.puts("ready #{Process.pid}")
@@ -119,14 +124,17 @@ class ProxyMachine
         true
       end
 
+      # @param reason [String] why it does not serve
       def failed(reason)
         @channel.puts("failed #{reason.lines.first&.chomp}")
       rescue SystemCallError
         nil
       end
 
+      # The world is not told of each worker.
       def tell(_stats); end
 
+      # The cluster tells that.
       def stopping; end
 
       private

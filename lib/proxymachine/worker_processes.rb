@@ -4,6 +4,7 @@ require_relative "worker"
 
 class ProxyMachine
   # The workers of a Cluster: those that serve, and those that have retired and still have connections.
+  # @api private
   class WorkerProcesses
     # @param count [Integer] how many are to serve
     # @param loader [Proc] loads the config and returns its Configuration

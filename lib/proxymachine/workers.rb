@@ -3,6 +3,7 @@
 class ProxyMachine
   # The Ruby threads that answer beside the one that runs: `threads N`, for blocks that wait for databases
   # and may be called several at once.
+  # @api private
   class Workers
     # @param engine [Engine]
     # @param count [Integer] none for 1: then the thread that runs answers itself

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# Required by each server of the specs when PROXYMACHINE_STRESS is set (see `rake stress`): from `run` on, Ruby collects
-# garbage at every opportunity, so that any object which the extension forgets to mark is gone when it is next used.
+# Loaded by each server of the specs under `rake stress`: from `run` on, Ruby collects garbage at every opportunity, so
+# that any object which the extension forgets to mark is gone when it is next used.
 require "proxymachine"
 require "proxymachine/extension" # Loading it under stress takes longer than all the rest.
 

@@ -21,17 +21,17 @@ class ProxyProcess < Child
     def ruby
       return [RbConfig.ruby] if ENV["PROXYMACHINE_BIN"]
 
-      [RbConfig.ruby, "-I", File.join(ROOT, "lib"), *stress]
+      [RbConfig.ruby, "-I", File.join(ROOT, "lib"), *preloaded]
     end
 
-    # See `rake stress`.
-    def stress
-      ENV["PROXYMACHINE_STRESS"] ? ["-r", File.join(ROOT, "spec", "stress", "gc_stress.rb")] : []
+    # What `rake stress` and `rake types` have each server load first.
+    def preloaded
+      ENV["PROXYMACHINE_PRELOAD"] ? ["-r", File.join(ROOT, "spec", ENV["PROXYMACHINE_PRELOAD"])] : []
     end
 
     # Starts it, and returns once it listens. LOG_FILE in a config becomes the name of a file beside that config.
-    # `log: :file` says that the log is there and not on the standard output, `log: :terse` that it lacks the INFO lines,
-  # `log: :none` that there is none.
+    # `log: :file` says that the log is there and not on the standard output, `log: :terse` that it lacks the INFO
+    # lines, `log: :none` that there is none.
     def start(config, **options)
       new(config, **options).await_listening
     end

@@ -3,6 +3,8 @@
 class ProxyMachine
   # Git: the request of a +git://+ client.
   module Git
+    # What a client asks for.
+    #
     # @!attribute [r] command
     #   @return [String] "git-upload-pack" to fetch, "git-receive-pack" to push, or "git-upload-archive"
     # @!attribute [r] path
@@ -19,6 +21,9 @@ class ProxyMachine
     Request = Struct.new(:command, :path, :host, :port, :parameters, :size) { include Frozen } # rubocop:disable Lint/StructNewOverride
 
     # The request that +data+ begins with.
+    #
+    #   ProxyMachine::Git.request("003agit-upload-pack /alice/a.git\0host=blue.example\0\0version=2\0").path
+    #   # => "/alice/a.git"
     #
     # @param data [String] all bytes received so far
     # @return [Request, :incomplete, nil]

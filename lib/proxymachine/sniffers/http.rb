@@ -3,6 +3,8 @@
 class ProxyMachine
   # HTTP: the head of a request, or the preface by which HTTP/2 begins.
   module HTTP
+    # The head of a request.
+    #
     # @!attribute [r] method
     #   @return [String, nil] "GET" and the like. Like all that an HTTP/2 preface does not tell, it is nil for that.
     # @!attribute [r] target
@@ -26,18 +28,22 @@ class ProxyMachine
       include Frozen
 
       # The value of a header, whatever the case of its name.
-      # @return [String, nil]
+      # @param name [String, Symbol] such as "User-Agent"
+      # @return [String, nil] nil without such a header
       def header(name)
         headers[name.to_s.downcase]
       end
 
       # Whether this is HTTP/2. Its requests are not read.
+      # @return [Boolean]
       def http2?
         version == "2"
       end
     end
 
     # The request that +data+ begins with.
+    #
+    #   ProxyMachine::HTTP.request("GET /cats HTTP/1.1\r\nHost: blue.example\r\n\r\n").host # => "blue.example"
     #
     # @param data [String] all bytes received so far
     # @return [Request, :incomplete, nil]

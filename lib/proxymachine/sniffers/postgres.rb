@@ -3,6 +3,8 @@
 class ProxyMachine
   # PostgreSQL: what a client says before it is authenticated.
   module Postgres
+    # The message by which a client begins.
+    #
     # @!attribute [r] kind
     #   @return [Symbol] +:startup+, +:ssl_request+, +:gssenc_request+ or +:cancel+
     # @!attribute [r] user
@@ -25,21 +27,25 @@ class ProxyMachine
       include Frozen
 
       # Whether the client said who it is.
+      # @return [Boolean]
       def startup?
         kind == :startup
       end
 
       # Whether it waits for an "S", and would go on in TLS, or for an "N".
+      # @return [Boolean]
       def ssl_request?
         kind == :ssl_request
       end
 
       # Whether it waits for a "G", and would go on in GSSAPI, or for an "N".
+      # @return [Boolean]
       def gssenc_request?
         kind == :gssenc_request
       end
 
       # Whether it wants the query of another connection to end.
+      # @return [Boolean]
       def cancel?
         kind == :cancel
       end
@@ -47,6 +53,8 @@ class ProxyMachine
 
     # What +data+ begins with. A request for encryption counts as long as nothing follows it. What follows says
     # that it was answered with "N", so then the next message counts.
+    #
+    #   ProxyMachine::Postgres.startup([8, 80_877_103].pack("NN")).ssl_request? # => true
     #
     # @param data [String] all bytes received so far
     # @return [Startup, :incomplete, nil]

@@ -5,6 +5,7 @@ class ProxyMachine
   module SOCKS
     # The method of SOCKS 5 that needs neither name nor password.
     NO_AUTHENTICATION = 0
+    private_constant :NO_AUTHENTICATION
 
     # The first message of a SOCKS 5 client. It sends its request when this is answered.
     #
@@ -19,12 +20,13 @@ class ProxyMachine
       end
 
       # Whether it can do without authentication, the only way to be served here.
+      # @return [Boolean]
       def acceptable?
         offered.include?(NO_AUTHENTICATION)
       end
 
       # What it waits for: "go on without authentication", or "nothing of that".
-      # @return [String]
+      # @return [String] two bytes
       def reply
         acceptable? ? "\x05\x00".b : "\x05\xFF".b
       end
@@ -48,24 +50,26 @@ class ProxyMachine
       include Frozen
 
       # Whether it wants to be connected, the only thing that a proxy block can do for it.
+      # @return [Boolean]
       def connect?
         command == :connect
       end
 
-      # @return [String] host and port, as a proxy block answers them
+      # @return [String] host and port, as a proxy block answers them: "[::1]:80"
       def remote
         host.include?(":") ? "[#{host}]:#{port}" : "#{host}:#{port}"
       end
 
       # "You are connected."
-      # @return [String]
+      # @return [String] bytes for the client
       def accepted
         reply(version == 4 ? 0x5A : 0)
       end
 
       # "You are not, and this is why."
-      # @param reason [Symbol] one of REASONS
-      # @return [String]
+      # @param reason [Symbol] one of {REASONS}
+      # @return [String] bytes for the client
+      # @raise [ArgumentError] if it is none of them
       def refused(reason = :general_failure)
         codes = REASONS.fetch(reason) { raise ArgumentError, "no reason of SOCKS: #{reason.inspect}" }
         reply(codes.fetch(version))
@@ -89,6 +93,8 @@ class ProxyMachine
 
     # What the client has said. A greeting counts as long as nothing follows it. What follows says that it was
     # answered, so then the request counts.
+    #
+    #   ProxyMachine::SOCKS.request("\x04\x01\x00\x50\x0A\x00\x00\x01\x00").remote # => "10.0.0.1:80"
     #
     # @param data [String] all bytes received so far
     # @return [Greeting, Request, :incomplete, nil]

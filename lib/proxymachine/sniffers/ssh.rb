@@ -3,6 +3,8 @@
 class ProxyMachine
   # SSH: the line by which a client identifies itself.
   module SSH
+    # What a client says that it is.
+    #
     # @!attribute [r] version
     #   @return [String] the protocol's: "2.0", or "1.99" for "2.0, or older"
     # @!attribute [r] software
@@ -14,6 +16,8 @@ class ProxyMachine
     Banner = Struct.new(:version, :software, :comments, :size) { include Frozen } # rubocop:disable Lint/StructNewOverride
 
     # The line that +data+ begins with.
+    #
+    #   ProxyMachine::SSH.banner("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n").software # => "OpenSSH_9.2p1"
     #
     # @param data [String] all bytes received so far
     # @return [Banner, :incomplete, nil]

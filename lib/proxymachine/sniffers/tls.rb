@@ -3,6 +3,8 @@
 class ProxyMachine
   # TLS: what a client asks for before anything is encrypted.
   module TLS
+    # What a client offers.
+    #
     # @!attribute [r] sni
     #   @return [String, nil] the host that the client wants to talk to, as it wrote it; nil if it named none, or
     #     something that is no name of a host. Its case means nothing: use +sni&.downcase+ where clients differ.
@@ -13,6 +15,8 @@ class ProxyMachine
     ClientHello = Struct.new(:sni, :alpn, :versions) { include Frozen }
 
     # The ClientHello that +data+ begins with, in one record or several.
+    #
+    #   ProxyMachine::TLS.client_hello("\x16\x03\x01") # => :incomplete
     #
     # @param data [String] all bytes received so far
     # @return [ClientHello, :incomplete, nil]

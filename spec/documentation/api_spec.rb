@@ -1,0 +1,76 @@
+# frozen_string_literal: true
+
+require "open3"
+require "rbs"
+require "yard"
+
+# What configs and embedders may use: its documentation, its signatures in sig/, and that both are about the same.
+RSpec.describe "The public API" do
+  root = ProxyProcess::ROOT
+
+  # Whatever the comments of lib/ do not call private. The settings' verbs are made by a loop, so these are asked for.
+  let(:documented) do
+    YARD::Logger.instance.level = YARD::Logger::ERROR
+    YARD.parse(Dir["#{root}/lib/**/*.rb"])
+    hidden = ->(it) { it.tag(:api) || it.visibility != :public || (it.parent && !it.parent.root? && hidden[it.parent]) }
+    YARD::Registry.all(:class, :module, :constant, :method).reject(&hidden).map(&:path) | verbs
+  ensure
+    YARD::Registry.clear
+  end
+
+  let(:verbs) do
+    RubyScript.output(<<~'RUBY').split
+      require "proxymachine"
+      own = ->(name) { Kernel.instance_method(name).source_location&.first.to_s.end_with?("proxymachine/verbs.rb") }
+      verbs = (Kernel.private_instance_methods(false) + Kernel.public_instance_methods(false)).select(&own)
+      puts verbs.map { |name| "Kernel##{name}" }
+    RUBY
+  end
+
+  let(:signed) do
+    parsed = RBS::Parser.parse_signature(Documentation.read("sig/proxymachine.rbs"))
+    parsed.flatten.grep(RBS::AST::Declarations::Base).flat_map { |declaration| paths(declaration) }
+  end
+
+  def paths(node, outer = nil)
+    case node
+    when RBS::AST::Declarations::Class, RBS::AST::Declarations::Module
+      path = [outer, node.name].compact.join("::")
+      [path, *node.members.flat_map { |member| paths(member, path) }]
+    when RBS::AST::Declarations::Constant then [[outer, node.name].compact.join("::")]
+    when RBS::AST::Members::MethodDefinition then ["#{outer}#{node.kind == :singleton ? "." : "#"}#{node.name}"]
+    when RBS::AST::Members::AttrReader then ["#{outer}##{node.name}"]
+    else []
+    end
+  end
+
+  def yard(*arguments)
+    output, status = Open3.capture2e(RbConfig.ruby, "-S", "yard", *arguments, "--no-cache", "--no-save", chdir: root)
+    expect([status.exitstatus, output]).to match [0, /\A(?!.*\[warn\]).* 100\.00% documented\n\z/m]
+  end
+
+  define_method(:root) { root }
+
+  it "has signatures for all there is, and for nothing else" do
+    expect(signed).to match_array documented
+  end
+
+  it "is documented, with links that lead somewhere" do
+    Dir.mktmpdir { |dir| yard("doc", "--fail-on-warning", "--output-dir", dir) }
+  end
+
+  it "is no exception: what is the gem's own is documented, too" do
+    yard("stats", "--list-undoc", "--no-yardopts", "lib/**/*.rb")
+  end
+
+  it "has examples that are true" do
+    sources = Dir["#{root}/lib/**/*.rb"].map { |file| File.read(file) }
+    examples = sources.flat_map { |text| text.scan(/^ +#   (ProxyMachine.*?)(?:\n +#  )? +# => (.*)$/) }
+    expect(examples.size).to be >= 8
+    told = RubyScript.output(<<~RUBY)
+      require "proxymachine"
+      #{examples.map { |code, _| "p((#{code}))" }.join("\n")}
+    RUBY
+    expect(told.lines(chomp: true)).to eq(examples.map(&:last))
+  end
+end
