@@ -3,6 +3,12 @@
 use std::time::Duration;
 
 /// The engine's limits and timeouts. Where a limit is an `Option`, `None` is "no limit".
+///
+/// ```
+/// # use proxymachine_engine::Config;
+/// let config = Config { max_connections: 10_000, idle_timeout: None, ..Config::default() };
+/// assert_eq!(config.connect_retries, 10);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Engine threads. Each one accepts, relays and times out its own connections.
@@ -32,7 +38,7 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// The limits that `CONTRACT` and `docs/settings.md` name.
+    /// The defaults that `docs/settings.md` and `docs/reference.md` name.
     fn default() -> Self {
         Self {
             threads: default_threads(),

@@ -83,8 +83,8 @@ impl Listener {
     /// the first, on a free port), or the Unix socket `unix:/path` or `unix:@name`.
     ///
     /// # Errors
-    /// [`Error::Address`] when it is neither; [`Error::Resolve`] when the host has no address, [`Error::Bind`] when one of them cannot be
-    /// listened on.
+    /// [`Error::Address`] when it is neither; [`Error::Resolve`] when the host has no address, [`Error::Bind`]
+    /// when one of them cannot be listened on.
     pub fn bind(address: &str, options: &Options) -> Result<Vec<Self>, Error> {
         Self::open(address, options, &mut Vec::new())
     }

@@ -66,6 +66,16 @@ pub enum End {
 /// Watches what happens to connections, on the engine's threads: it must not block them.
 ///
 /// Every method has an empty default.
+///
+/// ```
+/// # use proxymachine_engine::{Observer, Remote};
+/// struct Printer;
+/// impl Observer for Printer {
+///     fn connected(&self, remote: &Remote) {
+///         println!("connected to {remote}");
+///     }
+/// }
+/// ```
 pub trait Observer: Send + Sync + 'static {
     /// A client was accepted.
     fn accepted(&self, _client: &Client) {}

@@ -11,7 +11,15 @@ use crate::{Answer, Client, Verdict};
 /// It is asked once for each chunk of an undecided connection and never again once it has decided.
 /// If the connection ends first, the returned future is dropped.
 ///
-/// What returns an `Option` is not asked at all where that is `None`.
+/// What returns an `Option` is not asked at all where that is `None`. A closure is a router, too:
+///
+/// ```
+/// # use proxymachine_engine::{Client, Router, Verdict};
+/// # fn is_router(_: impl Router) {}
+/// is_router(|_: &Client, data: bytes::Bytes| {
+///     std::future::ready(if data.ends_with(b"\n") { Verdict::Close(None) } else { Verdict::Wait(None) })
+/// });
+/// ```
 pub trait Router: Send + Sync + 'static {
     /// `data` is everything that `client` has sent so far, never empty.
     fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Answer> + Send;

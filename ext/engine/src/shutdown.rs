@@ -9,6 +9,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// Ends an engine. Cheap to call from any thread, any number of times.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use proxymachine_engine::Shutdown;
+/// let shutdown = Shutdown::new();
+/// shutdown.drain(None); // waits as long as it takes
+/// shutdown.drain(Some(Duration::from_secs(10))); // no longer than this
+/// ```
 #[derive(Debug)]
 pub struct Shutdown {
     phase: Mutex<Phase>,

@@ -40,6 +40,14 @@ impl From<Verdict> for Answer {
 }
 
 /// How to connect a client with its backend.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use proxymachine_engine::{Route, Verdict};
+/// let route = Route { connect_timeout: Duration::from_secs(1), ..Route::new("10.0.0.1:80".parse().unwrap()) };
+/// let verdict = Verdict::Connect(Box::new(route));
+/// # let _ = verdict;
+/// ```
 #[derive(Debug)]
 pub struct Route {
     /// The backend.

@@ -35,6 +35,12 @@ impl<'a> Request<'a> {
 
 /// Reads the request that `data` begins with. What follows it is not looked at.
 ///
+/// ```
+/// # use proxymachine_sniff::git;
+/// let request = git::request(b"0029git-upload-pack /alice/a.git\0host=a.b\0").unwrap();
+/// assert_eq!(request.path, b"/alice/a.git");
+/// ```
+///
 /// # Errors
 /// See [`Miss`].
 pub fn request(data: &[u8]) -> Result<Request<'_>, Miss> {

@@ -82,6 +82,13 @@ fn is_host(name: &str) -> bool {
 
 /// Reads the head that `data` begins with. What follows it is not looked at.
 ///
+/// ```
+/// # use proxymachine_sniff::{Miss, http};
+/// let Ok(http::Opening::Request(request)) = http::request(b"GET /cats HTTP/1.1\r\nHost: a.b\r\n\r\n") else { panic!() };
+/// assert_eq!(request.authority().unwrap().host, "a.b");
+/// assert_eq!(http::request(b"GET /ca").err(), Some(Miss::Incomplete));
+/// ```
+///
 /// # Errors
 /// See [`Miss`]. A request with two `Host` headers is foreign: its server might go by the other one.
 pub fn request(data: &[u8]) -> Result<Opening<'_>, Miss> {

@@ -80,6 +80,13 @@ impl<'a> Parameters<'a> {
 /// Reads what `data` begins with. A request for encryption counts while nothing follows it; then it has been
 /// answered with `N`, and what follows counts. There may be one of each kind.
 ///
+/// ```
+/// # use proxymachine_sniff::postgres::{Message, startup};
+/// let data = b"\0\0\0\x1F\0\x03\0\0user\0alice\0database\0a\0\0";
+/// let Message::Startup(parameters) = startup(data).unwrap().message else { panic!() };
+/// assert_eq!(parameters.database(), b"a");
+/// ```
+///
 /// # Errors
 /// See [`Miss`]. A start-up message without a user is foreign.
 pub fn startup(data: &[u8]) -> Result<Startup<'_>, Miss> {

@@ -55,6 +55,12 @@ pub enum Command {
 /// Reads what `data` begins with. A greeting counts while nothing follows it; then it has been answered, and
 /// the request that follows counts.
 ///
+/// ```
+/// # use proxymachine_sniff::socks::{Said, request};
+/// let Ok(Said::Request(request)) = request(b"\x04\x01\x00\x50\x0A\x00\x00\x01\x00") else { panic!() };
+/// assert_eq!((request.host.to_string().as_str(), request.port), ("10.0.0.1", 80));
+/// ```
+///
 /// # Errors
 /// See [`Miss`]. A host name that is none makes a request foreign; so does whatever follows a greeting that
 /// cannot do without authentication.

@@ -21,6 +21,11 @@ pub struct Banner<'a> {
 
 /// Reads the line that `data` begins with. What follows it is not looked at. A lone LF ends it, too.
 ///
+/// ```
+/// # use proxymachine_sniff::ssh;
+/// assert_eq!(ssh::banner(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n").unwrap().software, "OpenSSH_9.2p1");
+/// ```
+///
 /// # Errors
 /// See [`Miss`].
 pub fn banner(data: &[u8]) -> Result<Banner<'_>, Miss> {

@@ -87,6 +87,12 @@ fn is_grease(value: u16) -> bool {
 /// Reads the ClientHello that `data` begins with. It may be spread over several records. What follows it is
 /// not looked at.
 ///
+/// ```
+/// # use proxymachine_sniff::{Miss, tls};
+/// assert_eq!(tls::client_hello(b"\x16\x03\x01").err(), Some(Miss::Incomplete));
+/// assert_eq!(tls::client_hello(b"GET / HTTP/1.1").err(), Some(Miss::Foreign));
+/// ```
+///
 /// # Errors
 /// See [`Miss`].
 pub fn client_hello(data: &[u8]) -> Result<ClientHello<'_>, Miss> {
