@@ -1,0 +1,141 @@
+# frozen_string_literal: true
+
+require "json"
+require "open3"
+require "shellwords"
+require "yaml"
+
+# Everything that the documentation shows is tried, by whoever it is written for. What is of no kind that is known here
+# fails: nothing stays untried by accident.
+RSpec.describe "The documentation" do
+  pages = Dir.glob("{*,docs/*,bench/*,.github/*}.md", base: ProxyProcess::ROOT).sort
+  snippets = pages.flat_map { |page| Snippet.of(page) }
+
+  kinds = %w[ruby sh console json yaml haproxy nginx ini] + ["text diagram", "text title", "text access log"]
+  methods = kinds.to_h { |kind| [kind, :"try_#{kind.tr(" ", "_")}"] }
+
+  snippets.each do |snippet|
+    it "shows at #{snippet} what holds" do
+      @dir = Dir.mktmpdir("proxymachine-snippet")
+      way = methods[snippet.kind] or raise "of what kind is this? Fence it with one of #{kinds.join(", ")}"
+      send(way, snippet)
+    ensure
+      FileUtils.rm_rf(@dir)
+    end
+  end
+
+  it "is looked through for them" do
+    expect(snippets.group_by(&:kind).transform_values(&:size)).to include("ruby" => be > 15, "sh" => be > 15)
+  end
+
+  def succeeds(*command, **options)
+    output, status = Open3.capture2e(*command, **options)
+    expect(status).to be_success, "#{command.join(" ")}\n#{output}"
+    output
+  end
+
+  def file(name, text)
+    File.join(@dir, name).tap { |path| File.write(path, text) }
+  end
+
+  # A config, or a part of one: the program itself checks it.
+  def try_ruby(snippet)
+    config = snippet.text.gsub("unix:/run/", "unix:#{@dir}/")
+    config += "\nproxy { :close }\n" unless config.match?(/^proxy\b/)
+    child = ProxyProcess.new(config, args: ["--check"])
+    expect([child.wait.exitstatus, child.stderr]).to eq [0, ""]
+  end
+
+  # The shell can read it, its programs exist, and ours takes its flags.
+  def try_sh(snippet)
+    succeeds("sh", "-n", stdin_data: snippet.text)
+    snippet.commands.each do |environment, (program, *arguments)|
+      case program
+      when "proxymachine" then try_proxymachine(environment, arguments)
+      when "rake" then succeeds("rake", "--dry-run", *arguments, chdir: ProxyProcess::ROOT)
+      when "curl" then succeeds("curl", *arguments, "--version")
+      else expect(Snippet.program?(program) || shell_word?(program)).to be(true), "there is no #{program}"
+      end
+    end
+  end
+
+  def shell_word?(word)
+    system("sh", "-c", "type #{Shellwords.escape(word)}", %i[out err] => File::NULL)
+  end
+
+  # With --check (top: --help) it does nothing but look at what it is told.
+  def try_proxymachine(environment, arguments)
+    index = arguments.index("-c")
+    config = index && File.expand_path(arguments[index + 1], ProxyProcess::ROOT)
+    arguments[index + 1] = file("config.rb", "proxy { :close }") if index && !File.exist?(config)
+    arguments.map! { |argument| argument.sub("unix:/run/", "unix:#{@dir}/") }
+    FileUtils.mkdir_p("#{@dir}/proxymachine")
+    look = arguments.first == "top" ? "--help" : "--check"
+    succeeds(environment, *ProxyProcess.command, *arguments.reject { |word| word.match?(/\A[\[\]]|\]\z/) }, look,
+             chdir: ProxyProcess::ROOT)
+  end
+
+  # After a $ what is typed, then what comes of it.
+  def try_console(snippet)
+    file("http.rb", %(proxy { |data| data =~ /\\r\\n\\r\\n/ ? { :remote => "10.0.0.1:80" } : { :noop => true } }\n))
+    File.chmod(0o755, file("proxymachine", "#!/bin/sh\nexec #{Shellwords.join(ProxyProcess.command)} \"$@\"\n"))
+    environment = { "PATH" => "#{@dir}:#{ENV.fetch("PATH")}" }
+    snippet.text.split(/^\$ /).drop(1).each do |session|
+      command, expected = session.split("\n", 2)
+      expect(succeeds(environment, "sh", "-c", command, chdir: @dir)).to eq expected
+    end
+  end
+
+  # Lines of the log.
+  def try_json(snippet)
+    proxy = Puppet.start("log_format :json")
+    ask(Puppet.to(Backends.refusing, retries: 1, retry_delay: 0), proxy)
+    real = eventually { proxy.log[/.*Retrying.*\n/] }
+    expect(snippet.text.lines.map { |line| JSON.parse(line).keys }).to all eq(JSON.parse(real).keys)
+  end
+
+  def try_yaml(snippet)
+    kind = YAML.safe_load(snippet.text).keys & %w[scrape_configs groups]
+    return if kind.empty? # of Kubernetes, and what is in it is in contrib/kubernetes.yaml, too: see its spec
+
+    what = { "scrape_configs" => "config", "groups" => "rules" }.fetch(kind.first)
+    succeeds("promtool", "check", what, file("prometheus.yml", snippet.text))
+  end
+
+  def try_haproxy(snippet)
+    text = "#{Haproxy::DEFAULTS}  mode tcp\n#{snippet.text}"
+    backend = text[/^backend (\S+)/, 1]
+    text += "frontend spec\n  bind 127.0.0.1:1\n  default_backend #{backend}\n" unless text.match?(/^(frontend|listen)/)
+    expect(succeeds("haproxy", "-c", "-f", file("haproxy.cfg", text))).not_to match(/WARNING|ALERT/)
+  end
+
+  def try_nginx(snippet)
+    path = file("nginx.conf", "pid #{@dir}/pid;\nevents {}\n#{snippet.text}")
+    succeeds("nginx", "-t", "-p", @dir, "-e", "#{@dir}/log", "-c", path)
+  end
+
+  # Of systemd.
+  def try_ini(snippet)
+    succeeds("systemd-analyze", "verify", file("proxymachine.service", snippet.text))
+  end
+
+  # Says what is where; the files in it are.
+  def try_text_diagram(snippet)
+    expect(snippet.text.scan(%r{[\w/]+\.(?:rb|rs)\b}).reject { |name| File.exist?(name) }).to be_empty
+  end
+
+  def try_text_title(snippet)
+    proxy = ProxyProcess.start("proxy { :close }")
+    shape = ->(text) { text.strip.gsub(/\d+(\.\d+)*|(?<=- )\w+(?= )/, "x") }
+    expect(shape[snippet.text].sub("x:x", "x")).to eq shape[proxy.title].sub("x:x", "x")
+  end
+
+  def try_text_access_log(snippet)
+    log = "#{@dir}/access.log"
+    proxy = Puppet.start(%(access_log #{log.inspect}))
+    ask(Puppet.to(Backends.once("x")), proxy)
+    real = eventually { File.read(log)[/.+\n/] }
+    shape = ->(line) { line.strip.gsub(/\b(web|[\d.]+:\d+)(?= )/, "x").gsub(/\d+/, "1") }
+    expect(snippet.text.lines.map(&shape)).to all eq(shape[real])
+  end
+end
