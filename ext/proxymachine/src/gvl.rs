@@ -1,4 +1,5 @@
 //! Waiting without the GVL, and everything else that is unsafe about threads and Ruby.
+#![allow(unsafe_code)]
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;

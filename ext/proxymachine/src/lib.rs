@@ -2,6 +2,7 @@
 //!
 //! The engine's threads never touch Ruby. What they want to ask or tell goes into a queue
 //! (`queue.rs`), the Ruby thread that called `run` empties it (`dispatch.rs`).
+#![deny(unsafe_code)] // but in gvl.rs and sniff.rs
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

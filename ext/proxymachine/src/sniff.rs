@@ -15,6 +15,7 @@ static INCOMPLETE: LazyId = LazyId::new("incomplete");
 
 /// Looks at the bytes of `data` with `sniff`, and makes the answer of what it found with `make`; otherwise
 /// answers `:incomplete` or nil.
+#[allow(unsafe_code)]
 fn answer<T>(
     ruby: &Ruby,
     data: Value,
