@@ -13,6 +13,13 @@ RSpec.describe "The documentation" do
     expect(linked).to match_array(pages)
   end
 
+  it "goes into the gem, with the man page and the signatures" do
+    files = Gem::Specification.load(File.join(root, "proxymachine.gemspec")).files
+    pages = Dir.glob("docs/*.md", base: root)
+    expect(files).to include("README.md", "CHANGELOG.md", "man/proxymachine.1", "sig/proxymachine.rbs",
+                             "sig/manifest.yaml", *pages)
+  end
+
   File.read(File.join(root, "docs/troubleshooting.md")).scan(/^\| `([^`]+)`/).flatten.each do |line|
     it "quotes a line that the program can say: #{line}" do
       expect(code).to include(line)
