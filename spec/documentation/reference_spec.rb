@@ -49,6 +49,17 @@ RSpec.describe "docs/reference.md" do
     expect(listed(/flag/).map { |cell| [cell[/`(-\w)`/, 1], cell[/`(--[\w-]+)/, 1]] }).to match_array flags
   end
 
+  it "lists every flag of top, as its --help does" do
+    help = Child.new(*ProxyProcess.command, "top", "--help").tap(&:wait).stdout
+    expect(listed(/of `top`/).map { |cell| cell[/--\w+/] }).to match_array help.scan(/^ +(--\w+)/).flatten
+  end
+
+  it "lists what a program of one's own may call, and what that raises" do
+    signed = Documentation.read("sig/proxymachine.rbs")[/^class ProxyMachine.*?(?=^  # Who is asking)/m]
+    expect(page.scan(/^\| `ProxyMachine\.(\w+)/).flatten).to match_array signed.scan(/def self\.(\w+)/).flatten
+    expect(page.scan(/^\| `ProxyMachine::(\w+)/).flatten).to match_array signed.scan(/class (\w+Error|Error) </).flatten
+  end
+
   it "tells the defaults of the settings" do
     known.fetch(:defaults).each do |name, default|
       told = rows.find { |row| row.first.start_with?("`#{name}`") }.fetch(2)

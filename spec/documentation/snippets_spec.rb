@@ -11,7 +11,8 @@ RSpec.describe "The documentation" do
   pages = Dir.glob("{*,docs/*,bench/*,.github/*}.md", base: ProxyProcess::ROOT).sort
   snippets = pages.flat_map { |page| Snippet.of(page) }
 
-  kinds = %w[ruby sh console json yaml haproxy nginx ini] + ["text diagram", "text title", "text access log"]
+  kinds = %w[ruby sh console json yaml haproxy nginx ini] +
+          ["ruby program", "text diagram", "text title", "text access log"]
   methods = kinds.to_h { |kind| [kind, :"try_#{kind.tr(" ", "_")}"] }
 
   snippets.each do |snippet|
@@ -44,6 +45,12 @@ RSpec.describe "The documentation" do
     config += "\nproxy { :close }\n" unless config.match?(/^proxy\b/)
     child = ProxyProcess.new(config, args: ["--check"])
     expect([child.wait.exitstatus, child.stderr]).to eq [0, ""]
+  end
+
+  # What embeds the gem: it serves, on a port of the system's choice.
+  def try_ruby_program(snippet)
+    program = RubyScript.new(snippet.text.sub(/(ProxyMachine\.run\(.*), \d+\)/, '\1, 0)'))
+    expect(connect(program)).to be_a Client
   end
 
   # The shell can read it, its programs exist, and ours takes its flags.
