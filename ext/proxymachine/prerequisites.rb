@@ -131,6 +131,8 @@ module Prerequisites
     [:test, "rbs (the gem, which comes with Ruby)", { debian: "libruby", fedora: "rubygem-rbs", gem: "rbs" },
      -> { gem?("rbs") }],
     [:test, "yard", { debian: "yard", fedora: "rubygem-yard", gem: "yard" }, -> { gem?("yard") }],
+    [:test, "logrotate", { debian: "logrotate", fedora: "logrotate", arch: "logrotate", homebrew: "logrotate" },
+     %w[logrotate --version]],
     [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],
     [:test, "rubocop", { debian: "rubocop", gem: "rubocop" }, -> { gem?("rubocop") }],
     [:test, "cargo fmt", { debian: "rustfmt", fedora: "rustfmt", rustup: "component add rustfmt" },
