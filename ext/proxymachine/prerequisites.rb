@@ -13,7 +13,8 @@ module Prerequisites
   # purpose:: :build, :demo or :test, whichever needs it first
   # packages:: system or installer => what to ask it for
   # check:: tells whether it is there: a block, or the words of a command that runs only then
-  Need = Struct.new(:purpose, :name, :packages, :check) do
+  # found:: a block that tells what is there instead
+  Need = Struct.new(:purpose, :name, :packages, :check, :found) do
     def missing?
       !(check.respond_to?(:call) ? check.call : Prerequisites.runs?(*check))
     end
@@ -22,21 +23,34 @@ module Prerequisites
       packages.values_at(:debian, :debian13).compact
     end
 
-    def sentence
-      cures = packages.map { |system, words| "#{SYSTEMS.fetch(system)} #{words}" }
-      "#{name} is missing. #{cures.join("; ")}"
+    # systems:: those of SYSTEMS that this machine is; if there is nothing for them, all are named
+    def sentence(systems = Prerequisites.systems)
+      instead = found&.call
+      subject = "#{name} is missing#{" (#{instead})" if instead}"
+      here = packages.slice(*systems)
+      return "#{subject}: #{here.map { |system, words| "#{INSTALLERS[system]} #{words}" }.join(", or ")}" if here.any?
+
+      "#{subject}. #{packages.map { |system, words| "#{SYSTEMS[system]}: #{INSTALLERS[system]} #{words}" }.join("; ")}"
     end
   end
 
   SYSTEMS = {
-    debian: "Debian, Ubuntu: apt-get install",
-    debian13: "Debian 13 or newer: apt-get install",
-    fedora: "Fedora: dnf install",
-    arch: "Arch: pacman -S",
-    homebrew: "macOS: brew install",
-    xcode: "macOS: xcode-select",
-    gem: "any system: gem install",
-    rustup: "any system: rustup"
+    debian: "Debian, Ubuntu",
+    debian13: "Debian 13, Ubuntu 25.10 or newer",
+    fedora: "Fedora",
+    alpine: "Alpine",
+    arch: "Arch",
+    homebrew: "macOS",
+    xcode: "macOS",
+    gem: "any system",
+    rustup: "any system",
+    pip: "any system"
+  }.freeze
+
+  INSTALLERS = {
+    debian: "apt-get install", debian13: "apt-get install", fedora: "dnf install", alpine: "apk add",
+    arch: "pacman -S", homebrew: "brew install", xcode: "xcode-select", gem: "gem install", rustup: "rustup",
+    pip: "pip install"
   }.freeze
 
   # Where libclang lives when its development package, which brings the headers that bindgen
@@ -53,6 +67,17 @@ module Prerequisites
       NEEDS.select { |need| purposes.include?(need.purpose) && need.missing? }
     end
 
+    # Which of SYSTEMS this machine is, with what works everywhere; empty if it is none of them.
+    def systems(os = RbConfig::CONFIG["host_os"], release = os_release)
+      everywhere = %i[gem rustup pip]
+      return %i[homebrew xcode] + everywhere if os.start_with?("darwin")
+
+      names = "#{release["ID"]} #{release["ID_LIKE"]}".split.map { |name| name.sub("ubuntu", "debian").to_sym }
+      known = names & %i[debian fedora alpine arch]
+      known << :debian13 if known.include?(:debian) && new_debian?(release)
+      known.empty? ? [] : known + everywhere
+    end
+
     def gem?(name)
       !Gem::Specification.find_all_by_name(name).empty?
     end
@@ -64,11 +89,16 @@ module Prerequisites
       false
     end
 
-    def rust?
+    # The version of cargo, or nil.
+    def cargo
       output, status = Open3.capture2e(ENV.fetch("CARGO", "cargo"), "--version")
-      status.success? && Gem::Version.new(output[/\d+\.\d+\.\d+/]) >= Gem::Version.new(RUST)
+      output[/\d+\.\d+\.\d+/] if status.success?
     rescue SystemCallError
-      false
+      nil
+    end
+
+    def rust?
+      Gem::Version.new(cargo || "0") >= Gem::Version.new(RUST)
     end
 
     # Links a program: a compiler without its C library's files is no use.
@@ -85,22 +115,40 @@ module Prerequisites
     def certificates?
       !File.exist?("/etc/debian_version") || File.exist?("/etc/ssl/certs/ca-certificates.crt")
     end
+
+    private
+
+    def os_release
+      File.read("/etc/os-release").scan(/^(\w+)="?([^"\n]*)/).to_h
+    rescue SystemCallError
+      {}
+    end
+
+    # Those that have a Rust that is new enough, and rb_sys. A system that is only like Debian may be either.
+    def new_debian?(release)
+      first = { "debian" => "13", "ubuntu" => "25.10" }[release["ID"]]
+      !(first && release["VERSION_ID"] && Gem::Version.new(release["VERSION_ID"]) < Gem::Version.new(first))
+    end
   end
 
   NEEDS = [
-    [:build, "ruby.h (Ruby's headers)", { debian: "ruby-dev", fedora: "ruby-devel" },
+    [:build, "ruby.h (Ruby's headers)",
+     { debian: "ruby-dev", fedora: "ruby-devel", alpine: "ruby-dev", arch: "ruby", homebrew: "ruby" },
      -> { File.exist?(File.join(RbConfig::CONFIG.fetch("rubyhdrdir"), "ruby.h")) }],
     [:build, "rb_sys (the gem that builds Rust extensions)", { debian13: "ruby-rb-sys", gem: "rb_sys" },
      -> { gem?("rb_sys") }],
     [:build, "cargo #{RUST} or newer (Rust)",
-     { debian13: "cargo", fedora: "cargo", arch: "rust", homebrew: "rust", rustup: "toolchain install stable" },
-     -> { rust? }],
+     { debian13: "cargo", fedora: "cargo", alpine: "cargo", arch: "rust", homebrew: "rust",
+       rustup: "toolchain install stable" },
+     -> { rust? }, -> { cargo && "there is cargo #{cargo}" }],
     [:build, "a working C compiler and linker",
-     { debian: "gcc libc6-dev", fedora: "gcc", arch: "gcc", xcode: "--install" }, -> { linker? }],
-    [:build, "make", { debian: "make", fedora: "make", arch: "make", xcode: "--install" },
+     { debian: "gcc libc6-dev", fedora: "gcc", alpine: "gcc musl-dev", arch: "gcc", xcode: "--install" },
+     -> { linker? }],
+    [:build, "make", { debian: "make", fedora: "make", alpine: "make", arch: "make", xcode: "--install" },
      -> { runs?(ENV.fetch("MAKE", "make"), "--version") }],
     [:build, "libclang",
-     { debian: "libclang-dev", fedora: "clang-devel", arch: "clang", homebrew: "llvm" }, -> { libclang? }],
+     { debian: "libclang-dev", fedora: "clang-devel", alpine: "clang-dev", arch: "clang", homebrew: "llvm" },
+     -> { libclang? }],
     [:demo, "the set of root certificates", { debian: "ca-certificates" }, -> { certificates? }],
     [:demo, "rake", { debian: "rake", fedora: "rubygem-rake", arch: "ruby-rake", gem: "rake" }, -> { gem?("rake") }],
     [:demo, "rake-compiler", { debian: "rake-compiler", gem: "rake-compiler" }, -> { gem?("rake-compiler") }],
