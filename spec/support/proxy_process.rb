@@ -44,7 +44,7 @@ class ProxyProcess < Child
     @log = log
     @config_path = File.join(dir, name)
     File.write(@config_path, config.gsub("LOG_FILE", File.join(dir, "log").inspect))
-    super(env, *through, *ProxyProcess.command, "-c", @config_path, *args, dir: dir, **options)
+    super(env, *through, *self.class.command, "-c", @config_path, *args, dir: dir, **options)
   end
 
   def await_listening
