@@ -36,11 +36,12 @@ class SampleServer
   end
 end
 
-# The real executable, on a port that the system chooses.
+# The real executable, on a port that the system chooses. PROXYMACHINE_BIN names another one, say that of an installed
+# gem.
 class Proxy
   ROOT = File.expand_path("..", __dir__)
-  COMMAND = [RbConfig.ruby, "-I#{ROOT}/lib", "#{ROOT}/exe/proxymachine",
-             "-c", "#{ROOT}/examples/demo.rb", "-h", "127.0.0.1", "-p", "0"].freeze
+  EXECUTABLE = ENV.key?("PROXYMACHINE_BIN") ? [ENV["PROXYMACHINE_BIN"]] : [RbConfig.ruby, "#{ROOT}/exe/proxymachine"]
+  COMMAND = [*EXECUTABLE, "-c", "#{ROOT}/examples/demo.rb", "-h", "127.0.0.1", "-p", "0"].freeze
 
   attr_reader :port, :log
 

@@ -1,0 +1,83 @@
+# frozen_string_literal: true
+
+require "cgi"
+require "json"
+require "open3"
+
+# The licences of what is linked into a precompiled extension: of each crate the texts that it ships, and the notice
+# that comes with Rust's standard library. A text that several crates share is printed once.
+module ThirdParty
+  NAMES = /\A(licen[cs]e|copying|copyright|notice|unlicense)/i
+
+  module_function
+
+  # A crate of others. license:: as its author names it
+  Crate = Struct.new(:name, :version, :license, :dir) do
+    def to_s
+      "#{name} #{version}"
+    end
+  end
+
+  # target:: the Rust name of the platform
+  def text(target)
+    crates = linked(target)
+    sections = texts(crates).map { |text, names| [names.join("\n"), rule, text.strip].join("\n") }
+    standard = ["Rust's standard library", rule, standard_library.strip].join("\n")
+    "#{[introduction(crates), *sections, standard].join("\n\n\n")}\n"
+  end
+
+  # What is in the extension: neither what only builds it nor macros.
+  def linked(target)
+    tree = run("cargo", "tree", "--locked", "--package", "proxymachine", "--target", target,
+               "--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}").lines
+    names = tree.map { |line| line[/\A\S+ v\S+/] }.uniq
+    packages(target).select { |crate| names.include?("#{crate.name} v#{crate.version}") }.sort_by(&:to_s)
+  end
+
+  def packages(target)
+    metadata = run("cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target)
+    JSON.parse(metadata)["packages"].select { |package| package["source"] }.map do |package|
+      Crate.new(*package.values_at("name", "version", "license"), File.dirname(package["manifest_path"]))
+    end
+  end
+
+  # text => the crates that have it
+  def texts(crates)
+    crates.each_with_object(Hash.new { |hash, text| hash[text] = [] }) do |crate, all|
+      files = Dir.children(crate.dir).grep(NAMES).sort.select { |file| File.file?("#{crate.dir}/#{file}") }
+      raise "#{crate} ships no licence" if files.empty?
+
+      files.each { |file| all[File.read("#{crate.dir}/#{file}", encoding: "UTF-8")] << "#{crate}: #{file}" }
+    end
+  end
+
+  def standard_library
+    html = "#{run("rustc", "--print", "sysroot").chomp}/share/doc/rust/COPYRIGHT-library.html"
+    return CGI.unescapeHTML(File.read(html).gsub(/<[^>]*>/, "").gsub(/\n\s*\n\s*\n/, "\n\n")) if File.exist?(html)
+
+    debian = "/usr/share/doc/libstd-rust-dev/copyright"
+    return File.read(debian, encoding: "UTF-8") if File.exist?(debian)
+
+    raise "the notice of Rust's standard library is neither #{html} nor #{debian}"
+  end
+
+  def introduction(crates)
+    <<~TEXT
+      ProxyMachine's precompiled extension contains these crates, under these licences, whose texts follow, and the
+      standard library of Rust:
+
+      #{crates.map { |crate| "  #{crate}  #{crate.license}" }.join("\n")}
+    TEXT
+  end
+
+  def rule
+    "-" * 72
+  end
+
+  def run(*command)
+    output, errors, status = Open3.capture3(*command)
+    raise "#{command.join(" ")} failed:\n#{errors}" unless status.success?
+
+    output
+  end
+end
