@@ -56,7 +56,7 @@ fn size(cursor: &mut Cursor<'_>) -> Result<usize, Miss> {
     let mut size = 0;
     for _ in 0..4 {
         let digit = char::from(cursor.u8()?).to_digit(16).ok_or(Miss::Foreign)?;
-        size = size << 4 | digit as usize;
+        size = (size << 4) | digit as usize;
     }
     if (SHORTEST_REQUEST..=LONGEST_REQUEST).contains(&size) { Ok(size) } else { Err(Miss::Foreign) }
 }
