@@ -47,7 +47,9 @@ RSpec.describe "The command line" do
   end
 
   it "listens on the address of a name" do
-    expect(started_with(serving, "-h", "localhost", "-p", "0")).to eq "localhost"
+    proxy = ProxyProcess.start(serving, args: %w[-h localhost -p 0])
+    expect(Client.new(proxy.port, host: "localhost").write("x").read_all).to eq "served" # it may be ::1
+    expect(proxy.log).to include "Listening on localhost:#{proxy.port}\n"
   end
 
   it "listens on IPv6" do
