@@ -8,8 +8,11 @@ require "open3"
 class DebianFolder
   ROOT = File.expand_path("../..", __dir__)
   SOURCES = "/proxymachine"
+  # The shell stays: whom its parents have left is the first process's child, and has to be waited for.
   ENTER = <<~'SH'
-    mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" && exec chroot "$0" "$@"
+    mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" || exit
+    chroot "$0" "$@"
+    exit $?
   SH
   ENVIRONMENT = { "PATH" => "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME" => "/root",
                   "LANG" => "C.UTF-8", "DEBIAN_FRONTEND" => "noninteractive" }.freeze
