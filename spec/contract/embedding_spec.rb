@@ -73,7 +73,7 @@ RSpec.describe "An embedding program" do
   end
 
   it "has no thread more than before after require" do
-    threads = RubyScript.output(<<~RUBY).split
+    before, after = RubyScript.output(<<~RUBY).split.map(&:to_i)
       require "yaml"; require "logger"; require "socket"
       Thread.new {}.join
       puts Dir.children("/proc/self/task").size
@@ -81,7 +81,7 @@ RSpec.describe "An embedding program" do
       proxy { |data| { :noop => true } }
       puts Dir.children("/proc/self/task").size
     RUBY
-    expect(threads.last).to eq threads.first
+    expect(after).to be <= before # Ruby 3.3 and later end the thread that was joined when they like
   end
 
   it "gets run back after a drain, and ends in its own way" do
