@@ -13,6 +13,19 @@ RSpec.describe "The documentation" do
     expect(linked).to match_array(pages)
   end
 
+  it "has a changelog in the form that it names" do
+    headings = File.read(File.join(root, "CHANGELOG.md")).scan(/^##+ .*/)
+    versions, kinds = headings.partition { |line| line.start_with?("## ") }
+    expect(versions.first).to eq("## [Unreleased]").or match(/\A## \[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d\z/)
+    expect(kinds - %w[Added Changed Deprecated Removed Fixed Security].map { |kind| "### #{kind}" }).to be_empty
+  end
+
+  it "tells in design.md what each file of the gem and of its extension is for" do
+    files = Dir[File.join(root, "{lib/proxymachine/*.rb,ext/proxymachine/src/*.rs}")].map { |file| File.basename(file) }
+    named = File.read(File.join(root, "docs/design.md")).scan(/`(\w+\.r[bs])`/).flatten
+    expect(files - named).to eq ["lib.rs"]
+  end
+
   it "goes into the gem, with the man page and the signatures" do
     files = Gem::Specification.load(File.join(root, "proxymachine.gemspec")).files
     pages = Dir.glob("docs/*.md", base: root)
