@@ -182,6 +182,8 @@ module Prerequisites
     [:test, "rbs (the gem, which comes with Ruby)", { debian: "libruby", fedora: "rubygem-rbs", gem: "rbs" },
      -> { gem?("rbs") }],
     [:test, "yard", { debian: "yard", fedora: "rubygem-yard", gem: "yard" }, -> { gem?("yard") }],
+    [:test, "systemd-analyze", { debian: "systemd", fedora: "systemd", arch: "systemd" },
+     %w[systemd-analyze --version]],
     [:test, "logrotate", { debian: "logrotate", fedora: "logrotate", arch: "logrotate", homebrew: "logrotate" },
      %w[logrotate --version]],
     [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],

@@ -25,6 +25,12 @@ RSpec.describe "The documentation" do
     end
   end
 
+  it "brings units that systemd can read" do
+    units = Dir[File.join(ProxyProcess::ROOT, "contrib/*.{service,socket}")]
+    expect(units.size).to be >= 2
+    expect(succeeds("systemd-analyze", "verify", "--man=no", *units)).to eq ""
+  end
+
   it "is looked through for them" do
     expect(snippets.group_by(&:kind).transform_values(&:size)).to include("ruby" => be > 15, "sh" => be > 15)
   end
@@ -137,7 +143,7 @@ RSpec.describe "The documentation" do
 
   # Of systemd.
   def try_ini(snippet)
-    succeeds("systemd-analyze", "verify", file("proxymachine.service", snippet.text))
+    succeeds("systemd-analyze", "verify", "--man=no", file("proxymachine.service", snippet.text))
   end
 
   # Says what is where; the files in it are.
