@@ -18,8 +18,8 @@ Gem::Specification.new do |spec|
 
   # By patterns, not by asking git, so that an unpacked source archive builds the same gem.
   spec.files = Dir.chdir(__dir__) do
-    Dir["{lib,examples,docs}/**/*.{rb,md}", "exe/*", "contrib/*", "man/*.1", "sig/*", "Cargo.{toml,lock}", "README.md",
-        "CHANGELOG.md", "ext/{admin,engine,proxymachine,sniff}/{src/**/*.rs,*.rb,Cargo.toml}", "ext/admin/src/page.*",
+    Dir["{lib,examples,docs}/**/*.{rb,md}", "exe/*", "contrib/*", "man/*.1", "sig/*", "Cargo.{toml,lock}", "*.md",
+        ".yardopts", "ext/{admin,engine,proxymachine,sniff}/{src/**/*.rs,*.rb,Cargo.toml}", "ext/admin/src/page.*",
         "LICENSE"]
   end
   spec.bindir = "exe"

@@ -29,8 +29,8 @@ RSpec.describe "The documentation" do
   it "goes into the gem, with the man page and the signatures" do
     files = Gem::Specification.load(File.join(root, "proxymachine.gemspec")).files
     pages = Dir.glob("docs/*.md", base: root)
-    expect(files).to include("README.md", "CHANGELOG.md", "man/proxymachine.1", "sig/proxymachine.rbs",
-                             "sig/manifest.yaml", *pages)
+    expect(files).to include("README.md", "CHANGELOG.md", "SECURITY.md", ".yardopts", "man/proxymachine.1",
+                             "sig/proxymachine.rbs", "sig/manifest.yaml", *pages)
   end
 
   File.read(File.join(root, "docs/troubleshooting.md")).scan(/^\| `([^`]+)`/).flatten.each do |line|
