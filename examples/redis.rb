@@ -16,6 +16,7 @@ class Routes
   TIMEOUT = 0.5 # seconds; a look-up tries twice, and holds up the other undecided connections meanwhile
   PAUSE = 1     # seconds before Redis is asked again when it has failed
   QUIET = 60    # seconds without any change, after which the subscription is renewed: it may be dead
+  TROUBLE = [Redis::BaseError, *(RedisClient::Error if defined?(RedisClient))].freeze # the latter since redis 5
 
   def initialize(url)
     @url = url
@@ -36,7 +37,7 @@ class Routes
   def follow
     loop do
       subscribe
-    rescue Redis::BaseError => e
+    rescue *TROUBLE => e
       LOGGER.warn "Routes are not followed: #{e.message}" unless e.is_a?(Redis::TimeoutError)
       sleep PAUSE
     end
