@@ -9,8 +9,9 @@ RSpec.describe "examples/socks.rb" do
     ExampleConfig.start("socks", "SOCKS_PORTS" => allowed.join(","))
   end
 
+  # Where curl looks up localhost by itself it may find ::1, where nobody listens.
   def through(option, address)
-    Curl.run(option, "127.0.0.1:#{proxy.port}", "--fail", "http://#{address}/page")
+    Curl.run("--ipv4", option, "127.0.0.1:#{proxy.port}", "--fail", "http://#{address}/page")
   end
 
   # A request of version 5 for 127.0.0.1.
