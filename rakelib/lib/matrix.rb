@@ -23,7 +23,9 @@ module Matrix
 
     def steps(text)
       rust = text.scan(/^test result: \w+\. (\d+) passed/).flatten.sum(&:to_i)
-      "#{text.scan(/^== /).size} steps, #{rust} tests of Rust, #{text[/^\d+ examples?, .*/] || "no examples"}"
+      examples = text.scan(/^(\d+) examples?, (\d+) failures?/).transpose.map { |counts| counts.sum(&:to_i) }
+      "#{text.scan(/^== /).size} steps; #{rust} tests of Rust passed; #{examples[0] || 0} examples, " \
+        "#{examples[1] || 0} failures"
     end
 
     def failures(text)
