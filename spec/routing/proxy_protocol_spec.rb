@@ -115,17 +115,20 @@ RSpec.describe "A PROXY header" do
       end
     end
 
+    line = ->(rest) { "PROXY TCP4 #{rest}\r\n" }
     crc = ->(sum) { v2[0x21, 0x11, addresses + [3, 4].pack("Cn") + sum] }
     {
       "that is none" => ["GET / HTTP/1.0\r\n\r\n", "no PROXY header"],
       "in another case" => ["proxy TCP4 ", "no PROXY header"],
       "without an end, in v1" => ["PROXY UNKNOWN #{"x" * 100}", "PROXY header too long"],
-      "of another family, in v1" => ["PROXY UDP4 ", "PROXY header of an unknown address family"],
-      "with an address that is none" => ["PROXY TCP4 192.0.2.256 ", "PROXY header with a malformed address"],
-      "with an address of the other family" => ["PROXY TCP4 ::1 ", "PROXY header with a malformed address"],
-      "with a port that is none" => ["PROXY TCP4 192.0.2.1 192.0.2.2 65536 ", "PROXY header with a malformed address"],
+      "of another family, in v1" => ["PROXY UDP4 ", "no PROXY header"],
+      "with an address that is none" => [line["192.0.2.256 192.0.2.2 1 2"], "PROXY header with a malformed address"],
+      "with an address of the other family" => [line["::1 ::2 1 2"], "PROXY header with a malformed address"],
+      "with a port that is none" => [line["192.0.2.1 192.0.2.2 65536 2"], "PROXY header with a malformed address"],
+      "with a blank too many" => [line["192.0.2.1  192.0.2.2 1 2"], "PROXY header with a malformed address"],
+      "that is not all there" => [line["192.0.2.1 192.0.2.2"], "PROXY header with a malformed address"],
       "of version 3" => [v2[0x31, 0x11, addresses], "PROXY header of an unknown version or command"],
-      "of another family, in v2" => [v2[0x21, 0x41, addresses], "PROXY header of an unknown address family"],
+      "of another family, in v2" => [v2[0x21, 0x41, addresses], "PROXY header with a malformed address"],
       "that is oversized, in v2" => [signature + [0x21, 0x11, 0xFFFF].pack("CCn"), "PROXY header too long"],
       "too short for its addresses" => [v2[0x21, 0x11, "\x01" * 11], "PROXY header with a malformed address"],
       "with half a TLV" => [v2[0x21, 0x11, "#{addresses}\x02\0\x09short"], "PROXY header with a malformed TLV"],

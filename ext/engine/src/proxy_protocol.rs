@@ -4,6 +4,9 @@
 //! header (version 2). Nothing in a header proves who sent it, so whoever calls [`parse`] knows by the
 //! peer's address that it is a trusted load balancer, and then insists on a header.
 //!
+//! The crate proxy-header reads and writes headers. Here it is only told where one ends: a header comes
+//! in pieces, and the crate does not tell every beginning of one from what is none.
+//!
 //! ```
 //! use proxymachine_engine::proxy_protocol::{Parsed, Version, header, parse};
 //!
@@ -17,12 +20,13 @@
 //! assert_eq!(&received[len..], b"GET / HTTP/1.1\r\n");
 //! ```
 
-mod v1;
-mod v2;
+mod frame;
+mod tlv;
 
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use proxy_header::{ParseConfig, ProxiedAddress, ProxyHeader};
 
 /// What the bytes received so far are.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,10 +74,7 @@ pub enum Refusal {
     /// Version 2 only: neither LOCAL nor PROXY of that version.
     #[error("PROXY header of an unknown version or command")]
     Command,
-    /// The family of its addresses, or their transport, is not in the specification.
-    #[error("PROXY header of an unknown address family")]
-    Family,
-    /// An address or a port is none, or is cut off.
+    /// An address or a port is none, is cut off, or is of a family that is not in the specification.
     #[error("PROXY header with a malformed address")]
     Address,
     /// What follows the addresses is no sequence of TLVs.
@@ -93,39 +94,46 @@ pub enum Version {
     Two,
 }
 
-/// Why reading stops before there is a header.
-enum Stop {
-    Incomplete,
-    Refused(Refusal),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
 /// Reads the header at the beginning of `received`.
 #[must_use]
 pub fn parse(received: &[u8]) -> Parsed {
-    // The two versions differ in their first byte.
-    let parsed =
-        if received.first() == v2::SIGNATURE.first() { v2::parse(received) } else { v1::parse(received) };
-    match parsed {
-        Ok((header, len)) => Parsed::Header { header, len },
-        Err(Stop::Incomplete) => Parsed::Incomplete,
-        Err(Stop::Refused(refusal)) => Parsed::Refused(refusal),
+    let read = |len| match read(&received[..len]) {
+        Ok(header) => Parsed::Header { header, len },
+        Err(refusal) => Parsed::Refused(refusal),
+    };
+    match frame::len(received) {
+        Ok(len) => len.map_or(Parsed::Incomplete, read),
+        Err(refusal) => Parsed::Refused(refusal),
     }
+}
+
+/// Reads a header of which nothing is missing, and behind which nothing stands.
+fn read(bytes: &[u8]) -> Result<Header, Refusal> {
+    if frame::is_local(bytes) {
+        return Ok(Header::default());
+    }
+    let parsed = ProxyHeader::parse(bytes, ParseConfig::default());
+    let (header, _) = parsed.ok().filter(|&(_, len)| len == bytes.len()).ok_or(Refusal::Address)?;
+    let (source, destination) =
+        header.proxied_address().map(|address| (address.source, address.destination)).unzip();
+    let tlvs = if frame::is_binary(bytes) { tlv::read(bytes)? } else { Box::default() };
+    Ok(Header { source, destination, tlvs })
 }
 
 /// Writes a header. Without both addresses it says that there are none to tell: UNKNOWN or LOCAL.
 #[must_use]
 pub fn header(version: Version, source: Option<SocketAddr>, destination: Option<SocketAddr>) -> Bytes {
-    let addresses = source.zip(destination).map(|(source, destination)| in_one_family(source, destination));
-    match version {
-        Version::One => v1::header(addresses).into(),
-        Version::Two => v2::header(addresses).into(),
-    }
+    let header = source.zip(destination).map_or_else(ProxyHeader::with_local, |(source, destination)| {
+        let (source, destination) = in_one_family(source, destination);
+        ProxyHeader::with_address(ProxiedAddress::stream(source, destination))
+    });
+    let mut bytes = Vec::new();
+    let written = match version {
+        Version::One => header.encode_v1(&mut bytes),
+        Version::Two => header.encode_v2(&mut bytes),
+    };
+    debug_assert!(written.is_ok(), "two TCP addresses of one family fit in either version");
+    bytes.into()
 }
 
 /// IPv4 if both are, be it as IPv4-mapped IPv6: that is how a listener for both families sees them.
@@ -137,13 +145,4 @@ fn in_one_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, So
         same => same,
     };
     (SocketAddr::new(ips.0, source.port()), SocketAddr::new(ips.1, destination.port()))
-}
-
-/// Which of the `texts` stands at the beginning; the bytes that arrived may end before it does.
-fn begins_with<const N: usize>(received: &[u8], texts: [&[u8]; N], refusal: Refusal) -> Result<usize, Stop> {
-    if let Some(found) = texts.iter().position(|text| received.starts_with(text)) {
-        return Ok(found);
-    }
-    let possible = texts.iter().any(|text| text.starts_with(received));
-    Err(if possible { Stop::Incomplete } else { refusal.into() })
 }

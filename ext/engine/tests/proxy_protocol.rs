@@ -85,7 +85,7 @@ fn a_damaged_header_is_noticed_by_its_checksum() {
 
 #[test]
 fn a_checksum_has_four_bytes() {
-    assert_eq!(refused(&v2(b"\x21\0\0\x06\x03\0\x03abc")), Refusal::Tlv);
+    assert_eq!(refused(&v2(b"\x21\0\0\x06\x03\0\x03abc")), Refusal::Checksum);
 }
 
 #[test]
@@ -94,53 +94,45 @@ fn no_header_is_refused_at_its_first_wrong_byte() {
         assert_eq!(refused_at_once(bytes), Refusal::Missing, "{bytes:?}");
     }
     for bytes in [&b"PROXY T "[..], b"PROXY TCP5", b"PROXY U\r", b"PROXY UNKNOWN\n"] {
-        assert_eq!(refused_at_once(bytes), Refusal::Family, "{bytes:?}");
+        assert_eq!(refused_at_once(bytes), Refusal::Missing, "{bytes:?}");
     }
     for command in [0x00, 0x11, 0x22, 0x2f, 0x31, 0xff] {
         assert_eq!(refused_at_once(&v2(&[command])), Refusal::Command, "{command:#x}");
     }
-    for family in [0x03, 0x0f, 0x13, 0x40, 0x41, 0xff] {
-        assert_eq!(refused_at_once(&v2(&[0x21, family])), Refusal::Family, "{family:#x}");
+}
+
+#[test]
+fn a_malformed_address_is_refused_when_its_line_has_ended() {
+    for rest in [
+        "TCP4  1.2.3.4 5.6.7.8 1 2",
+        "TCP4 1.2.3 5.6.7.8 1 2",
+        "TCP4 1.2.3.4 256.6.7.8 1 2",
+        "TCP4 1.2.3.4 05.6.7.8 1 2",
+        "TCP4 ::1 ::1 1 2",
+        "TCP4 1 2 3 4",
+        "TCP4 1.2.3.4 5.6.7.8 65536 1",
+        "TCP4 1.2.3.4 5.6.7.8 1",
+        "TCP4 1.2.3.4 5.6.7.8 1 2 3",
+        "TCP4 1.2.3.4 5.6.7.8 1 2\r",
+        "TCP6 1::2:: ::1 1 2",
+        "TCP6 fe80::1%lo ::1 1 2",
+        "TCP6 [::1] [::1] 1 2",
+        "TCP6 1.2.3.4 5.6.7.8 1 2",
+        "TCP6 \u{e9}::1 ::1 1 2",
+    ] {
+        assert_eq!(refused_at_once(format!("PROXY {rest}\r\n").as_bytes()), Refusal::Address, "{rest}");
     }
 }
 
 #[test]
-fn a_malformed_address_is_refused_at_its_first_wrong_byte() {
-    let line = |rest: &str| format!("PROXY {rest}").into_bytes();
-    for rest in
-        ["TCP4  ", "TCP4 1.2.3 ", "TCP4 256", "TCP4 01", "TCP4 1..", "TCP4 1.2.3.4.", "TCP4 -", "TCP4 :"]
-    {
-        assert_eq!(refused_at_once(&line(rest)), Refusal::Address, "{rest}");
+fn a_malformed_binary_address_is_refused_when_it_has_come() {
+    for family in [0x03, 0x0f, 0x13, 0x40, 0x41, 0xff] {
+        assert_eq!(refused_at_once(&v2(&[0x21, family, 0, 0])), Refusal::Address, "{family:#x}");
     }
-    for rest in [
-        "TCP6 1:2:3:4:5:6:7:8:",
-        "TCP6 12345",
-        "TCP6 1::2::",
-        "TCP6 g",
-        "TCP6 fe80::1%",
-        "TCP6 [",
-        "TCP6 1.2.3.4",
-    ] {
-        let bytes = line(rest);
-        assert!(
-            (9..=bytes.len()).any(|len| parse(&bytes[..len]) == Parsed::Refused(Refusal::Address)),
-            "{rest}"
-        );
-        assert_eq!(refused(&bytes), Refusal::Address, "{rest}");
+    for (family, missing) in [(0x11, 11), (0x21, 35), (0x31, 215)] {
+        let bytes = [&[0x21, family, 0, missing][..], &vec![1; missing.into()]].concat();
+        assert_eq!(refused_at_once(&v2(&bytes)), Refusal::Address, "{family:#x}");
     }
-    for rest in [" ", "65536", "01", "+", "1 \r", "1 2 ", "1 2\n", "1 2\r\r", "1 2\r "] {
-        assert_eq!(
-            refused_at_once(&line(&format!("TCP4 1.2.3.4 5.6.7.8 {rest}"))),
-            Refusal::Address,
-            "{rest:?}"
-        );
-    }
-    for rest in ["UNKNOWN\rx", "UNKNOWN a\r\r"] {
-        assert_eq!(refused_at_once(&line(rest)), Refusal::Address, "{rest:?}");
-    }
-    assert_eq!(refused_at_once(&v2(b"\x21\x11\0\x0b")), Refusal::Address);
-    assert_eq!(refused_at_once(&v2(b"\x21\x21\0\x23")), Refusal::Address);
-    assert_eq!(refused_at_once(&v2(b"\x21\x31\0\xd7")), Refusal::Address);
 }
 
 #[test]
@@ -161,7 +153,7 @@ fn every_form_of_an_ipv6_address_is_awaited() {
 
 #[test]
 fn an_unknown_connections_addresses_are_ignored() {
-    assert_eq!(read(b"PROXY UNKNOWN \n or \xff, it does not matter\r\n"), Header::default());
+    assert_eq!(read(b"PROXY UNKNOWN \n or \xff or \r, it does not matter\r\n"), Header::default());
 }
 
 #[test]
@@ -169,7 +161,7 @@ fn a_line_of_107_bytes_is_the_longest() {
     let unknown = |len: usize| format!("PROXY UNKNOWN {}\r\n", "f".repeat(len - 16)).into_bytes();
     assert_eq!(read(&unknown(107)), Header::default());
     assert_eq!(refused(&unknown(108)), Refusal::TooLong);
-    assert_eq!(refused_at_once(&unknown(200)[..106]), Refusal::TooLong);
+    assert_eq!(refused_at_once(&unknown(200)[..107]), Refusal::TooLong);
     assert_eq!(parse(&unknown(107)[..106]), Parsed::Incomplete);
 }
 
@@ -197,8 +189,7 @@ fn a_local_header_is_skipped_whatever_it_contains() {
 fn addresses_that_are_not_of_the_internet_are_skipped() {
     let unix = [&b"\x21\x31\0\xdd"[..], &[b'/'; 216], b"\x05\0\x02id"].concat();
     let unspecified = b"\x21\0\0\x05\x05\0\x02id".to_vec();
-    let no_transport = b"\x21\x10\0\x11\x7f\0\0\x01\x7f\0\0\x01\0\x01\0\x02\x05\0\x02id".to_vec();
-    for bytes in [unix, unspecified, no_transport] {
+    for bytes in [unix, unspecified] {
         let header = read(&v2(&bytes));
         assert_eq!((header.source, header.destination), (None, None));
         assert_eq!(*header.tlvs, [(0x05, Box::from(*b"id"))]);
