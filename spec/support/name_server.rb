@@ -4,12 +4,13 @@ require "resolv"
 
 # A name server that answers each name as its first label says:
 # good: 127.0.0.1; two: 127.0.0.2 and 127.0.0.1; dual: ::1 and 127.0.0.1; nx: no such name; fail: SERVFAIL;
-# late: 127.0.0.1, half a second late; garbage: not DNS; anything else: no answer at all.
+# late: 127.0.0.1, half a second late; four: 127.0.0.1, and no answer to whoever asks for IPv6; garbage: not DNS;
+# anything else: no answer at all.
 class NameServer
   include Owned
 
   ADDRESSES = { "good" => %w[127.0.0.1], "two" => %w[127.0.0.2 127.0.0.1], "late" => %w[127.0.0.1],
-                "dual" => %w[::1 127.0.0.1] }.freeze
+                "dual" => %w[::1 127.0.0.1], "four" => %w[127.0.0.1] }.freeze
   CODES = { "nx" => Resolv::DNS::RCode::NXDomain, "fail" => Resolv::DNS::RCode::ServFail }.freeze
 
   # The names it was asked for.
@@ -51,6 +52,7 @@ class NameServer
 
   def answer(query, name, type, kind)
     return unless CODES.key?(kind) || ADDRESSES.key?(kind)
+    return if kind == "four" && type != Resolv::DNS::Resource::IN::A
 
     message = Resolv::DNS::Message.new(query.id)
     message.qr = message.rd = message.ra = 1

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use socket2::{Domain, SockAddr, Socket as Unregistered};
-use tokio::time::timeout;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, sleep_until};
 
 use crate::keepalive::Keepalive;
+use crate::resolve::Answer;
 use crate::socket::{Socket, nonblocking, write_now};
 #[cfg(target_os = "linux")]
 use crate::system::choose_port_late;
@@ -61,38 +63,50 @@ pub(crate) async fn connected(server: Socket) -> io::Result<Socket> {
 
 /// Connects to whichever of a name's addresses answers first. They start one after the other, the
 /// resolver's first family first and the families in turn, each as soon as the one before it has failed
-/// or had its head start.
-pub(crate) async fn race(
-    addresses: impl Iterator<Item = SocketAddr>,
-    from: From,
-    first: &mut Bytes,
-) -> io::Result<Socket> {
-    let mut waiting = interleaved(addresses);
+/// or had its head start. What the resolver tells later joins in.
+pub(crate) async fn race(mut answers: Receiver<Answer>, from: From, first: &mut Bytes) -> io::Result<Socket> {
+    let mut known = Vec::new();
+    let mut waiting = VecDeque::new();
     let mut racing = Vec::new();
+    let mut is_all_known = false;
+    let mut next_start = Instant::now();
     let mut result = Err(io::ErrorKind::NotFound.into());
     loop {
-        match waiting.pop_front().map(|address| open(&address.into(), from, first)) {
-            Some(Ok(Opened::Connected(server))) => return Ok(server),
-            Some(Ok(Opened::Connecting(server))) => racing.push(Box::pin(connected(server))),
-            Some(Err(error)) => {
-                result = Err(error);
-                continue;
+        if racing.is_empty() || Instant::now() >= next_start {
+            match waiting.pop_front().map(|address| open(&SockAddr::from(address), from, first)) {
+                Some(Ok(Opened::Connected(server))) => return Ok(server),
+                Some(Ok(Opened::Connecting(server))) => {
+                    racing.push(Box::pin(connected(server)));
+                    next_start = Instant::now() + HEAD_START;
+                }
+                Some(Err(error)) => {
+                    result = Err(error);
+                    continue;
+                }
+                None if racing.is_empty() && is_all_known => return result,
+                None => {}
             }
-            None if racing.is_empty() => return result,
-            None => {}
         }
-        let finish = poll_fn(|cx| poll_any(&mut racing, cx));
-        let finished = match waiting.is_empty() {
-            true => finish.await,
-            false => match timeout(HEAD_START, finish).await {
-                Ok(finished) => finished,
-                Err(_) => continue,
+        tokio::select! {
+            biased;
+            finished = poll_fn(|cx| poll_any(&mut racing, cx)), if !racing.is_empty() => match finished {
+                Ok(server) => return Ok(server),
+                Err(error) => {
+                    result = Err(error);
+                    next_start = Instant::now();
+                }
             },
-        };
-        if finished.is_ok() {
-            return finished;
+            answer = answers.recv(), if !is_all_known => match answer {
+                Some(Ok(mut addresses)) => {
+                    addresses.retain(|address| !known.contains(address));
+                    known.extend_from_slice(&addresses);
+                    waiting = interleaved(addresses.into_iter().chain(waiting));
+                }
+                Some(Err(error)) => result = Err(error),
+                None => is_all_known = true,
+            },
+            () = sleep_until(next_start), if !waiting.is_empty() => {}
         }
-        result = finished;
     }
 }
 
@@ -215,12 +229,21 @@ mod tests {
 
     const FROM: From = From { local: None, keepalive: Keepalive { after: None, user_timeout: None } };
 
-    /// Races with the clock of the head starts standing still unless nothing else can happen.
-    fn raced(addresses: &[SocketAddr], first: &mut Bytes) -> (io::Result<Option<SocketAddr>>, Duration) {
+    /// Races the addresses of several answers, a tenth of a second apart, with a clock that stands still
+    /// unless nothing else can happen.
+    fn raced(answers: &[&[SocketAddr]], first: &mut Bytes) -> (io::Result<Option<SocketAddr>>, Duration) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         runtime.unwrap().block_on(async {
-            let start = tokio::time::Instant::now();
-            let server = race(addresses.iter().copied(), FROM, first).await;
+            let (sender, receiver) = tokio::sync::mpsc::channel(1);
+            let tell = async {
+                for (index, addresses) in answers.iter().enumerate() {
+                    tokio::time::sleep(Duration::from_millis(100) * u32::from(index > 0)).await;
+                    sender.send(Ok(addresses.to_vec())).await.unwrap();
+                }
+                drop(sender);
+            };
+            let start = Instant::now();
+            let (server, ()) = tokio::join!(race(receiver, FROM, first), tell);
             let peer = server.map(|server| socket2::SockRef::from(&server).peer_addr().unwrap().as_socket());
             (peer, start.elapsed())
         })
@@ -231,7 +254,7 @@ mod tests {
         let (_sockets, silent) = black_hole();
         let (listener, good) = listen();
         let mut first = Bytes::from("hello");
-        let (winner, took) = raced(&[silent, impossible(), good], &mut first);
+        let (winner, took) = raced(&[&[silent, impossible(), good]], &mut first);
         assert_eq!(winner.unwrap(), Some(good));
         // What fails at once gives the one before it no second head start.
         assert!(took >= HEAD_START && took < 2 * HEAD_START, "{took:?}");
@@ -244,11 +267,23 @@ mod tests {
     #[test]
     fn when_all_refuse_there_is_nothing_to_wait_for_and_nothing_is_lost() {
         let mut first = Bytes::from("hello");
-        let (error, _) = raced(&[refusing(), refusing()], &mut first);
+        let (error, _) = raced(&[&[refusing(), refusing()]], &mut first);
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        let (error, took) = raced(&[impossible(), impossible()], &mut first);
+        let (error, took) = raced(&[&[impossible(), impossible()]], &mut first);
         assert!(error.is_err() && took.is_zero(), "{took:?}");
         assert_eq!(first, "hello");
+    }
+
+    #[test]
+    fn what_is_told_later_joins_in_when_its_turn_comes() {
+        let (_sockets, silent) = black_hole();
+        let (_listener, good) = listen();
+        let (winner, took) = raced(&[&[silent], &[silent, good]], &mut Bytes::new());
+        assert_eq!(winner.unwrap(), Some(good));
+        assert!(took >= HEAD_START && took < 2 * HEAD_START, "{took:?}");
+        let (winner, took) = raced(&[&[impossible()], &[impossible(), good]], &mut Bytes::new());
+        assert_eq!(winner.unwrap(), Some(good));
+        assert!(took >= Duration::from_millis(100) && took < HEAD_START, "{took:?}");
     }
 
     #[test]

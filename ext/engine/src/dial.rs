@@ -4,13 +4,13 @@ use std::io;
 
 use bytes::Bytes;
 use socket2::SockAddr;
-use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 
 use crate::account::{Account, Code};
 use crate::connect::{From, Opened, connected, open, race, unix_address};
 use crate::keepalive::Keepalive;
 use crate::meters::Count;
+use crate::resolve::resolve;
 use crate::{Client, Config, Observer, Remote, Route, Socket};
 
 /// Connects to the first of the route's backends that can be reached, each attempt resolving anew, and
@@ -62,7 +62,10 @@ async fn attempt(route: &Route, remote: &Remote, from: From, first: &mut Bytes) 
             Opened::Connected(server) => Ok(server),
             Opened::Connecting(server) => Box::pin(timeout(route.connect_timeout, connected(server))).await?,
         },
-        None => Box::pin(timeout(route.connect_timeout, resolve_and_connect(remote, from, first))).await?,
+        None => {
+            let answers = resolve(remote.host(), remote.port(), from.local);
+            Box::pin(timeout(route.connect_timeout, race(answers, from, first))).await?
+        }
     }
 }
 
@@ -72,14 +75,6 @@ fn literal(remote: &Remote) -> io::Result<Option<SockAddr>> {
         Some(path) => unix_address(path).map(Some),
         None => Ok(remote.literal().map(SockAddr::from)),
     }
-}
-
-/// The resolver works on a thread of its own.
-async fn resolve_and_connect(remote: &Remote, from: From, first: &mut Bytes) -> io::Result<Socket> {
-    let addresses = lookup_host((remote.host(), remote.port())).await?;
-    let usable =
-        addresses.filter(|address| from.local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()));
-    race(usable, from, first).await
 }
 
 fn failure(error: &io::Error) -> Code {

@@ -56,6 +56,7 @@ pub mod observer;
 pub mod proxy_protocol;
 pub mod relay;
 pub mod remote;
+mod resolve;
 mod room;
 pub mod router;
 mod scratch;
