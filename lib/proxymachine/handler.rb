@@ -94,6 +94,11 @@ class ProxyMachine
       "#{client} invalid :#{key} #{Text.inspect(value)}: expected #{expected}"
     end
 
+    # @return [String] the line that names a key of an answer that means nothing
+    def unknown_key(client, key)
+      "#{client} no such key in an answer: #{Text.inspect(key)}"
+    end
+
     # @return [String] the line that names a block that took long
     def slow(client, method, seconds)
       "#{client} the #{BLOCKS.fetch(method)} block took #{seconds.round(3)}s"

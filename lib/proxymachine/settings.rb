@@ -8,10 +8,12 @@ class ProxyMachine
   #   idle_timeout 3600
   # @api private
   class Settings
-    # A whole number above zero.
+    # A whole number above zero; nobody means two thousand millions.
     COUNT = lambda do |value|
       number = Integer(value, exception: false)
-      number&.positive? ? number : raise(ConfigError, "takes a whole number above 0, not #{Text.inspect(value)}")
+      return number if number&.between?(1, 0x7FFF_FFFF) && (value.is_a?(String) || number == value)
+
+      raise ConfigError, "takes a whole number above 0, not #{Text.inspect(value)}"
     end
 
     # Seconds; 0, nil and false mean "no limit".

@@ -11,7 +11,11 @@ class ProxyMachine
       @engine = engine
       @handler = handler
       @runner = Thread.current
-      @threads = count > 1 ? Array.new(count) { start } : []
+      @threads = []
+      count.times { @threads << start } if count > 1
+    rescue ThreadError => e
+      stop
+      raise StartError, "threads #{count}: #{e.message}"
     end
 
     # Ends them all, whatever they do.

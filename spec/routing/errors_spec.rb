@@ -13,6 +13,10 @@ RSpec.describe "A config with a mistake" do
       "{ :remote => ['a:1'] * 1001 }" => "it lists more than 1000",
       "{ :remote => 5432 }" => "invalid remote 5432: it is no String, #{remote}",
       "{ :remote => 'a:0' }" => "its port is not between 1 and 65535",
+      "{ :remote => '[::1:80' }" => "its host is no name and no address",
+      "{ :remote => 'http://a:80' }" => "its host is no name and no address",
+      "{ :remote => 'unix:app.sock' }" => "unix: stands before a path from / or a name after @",
+      "{ :remote => 'unix:@' }" => "unix: stands before a path from / or a name after @",
       "{ :remote => 'unix:/' + 'x' * 108 }" => "its path is longer than 107 bytes",
       "{ :remote => 'a:1', :retries => -1 }" => "invalid :retries -1: expected a whole number from 0",
       "{ :remote => 'a:1', :retries => 1.5 }" => "invalid :retries 1.5: expected a whole number from 0",
@@ -20,10 +24,12 @@ RSpec.describe "A config with a mistake" do
       "{ :remote => 'a:1', :retries => 2**64 }" => "expected a whole number from 0",
       "{ :remote => 'a:1', :retry_delay => 'x' }" => 'invalid :retry_delay "x": expected a number of seconds',
       "{ :remote => 'a:1', :retry_delay => -1 }" => "invalid :retry_delay -1: expected a number of seconds",
+      "{ :remote => 'a:1', :retry_delay => 1.0 / 0 }" => "invalid :retry_delay Infinity: expected a number of seconds",
       "{ :remote => 'a:1', :retry_delay => 0.0 / 0 }" => "invalid :retry_delay NaN: expected a number of seconds",
       "{ :remote => 'a:1', :local_host => 'x' }" =>
         'invalid :local_host "x": expected an IP address, perhaps with a port',
       "{ :remote => 'a:1', :local_host => 5 }" => "invalid :local_host 5: expected an IP address",
+      "{ :remote => 'a:1', :local_host => '[127.0.0.1' }" => "expected an IP address, perhaps with a port",
       "{ :remote => 'a:1', :local_host => '127.0.0.1:99999' }" => "expected an IP address, perhaps with a port",
       "{ :remote => '127.0.0.1:1', :local_host => '::1' }" =>
         'invalid :local_host "::1": expected an address of the remote\'s family',
@@ -32,6 +38,7 @@ RSpec.describe "A config with a mistake" do
       "{ :remote => 'a:1', :proxy_protocol => 3 }" => "invalid :proxy_protocol 3: expected 1 or 2",
       "{ :remote => 'a:1', :proxy_protocol => true }" => "invalid :proxy_protocol true: expected 1 or 2",
       "{ :remote => 'a:1', :proxy_protocol => '2' }" => 'invalid :proxy_protocol "2": expected 1 or 2',
+      "{ :remote => 'a:1', :connect_timeout => 0.0 / 0 }" => "invalid :connect_timeout NaN: expected a number",
       "{ :remote => 'a:1', :connect_timeout => true }" => "invalid :connect_timeout true: expected a number of seconds",
       "{ :remote => 'a:1', :inactivity_timeout => :soon }" =>
         "invalid :inactivity_timeout :soon: expected a number of seconds",
@@ -46,6 +53,17 @@ RSpec.describe "A config with a mistake" do
         expect(line).to include complaint
         expect(proxy.errors.size).to eq 1
       end
+    end
+
+    it "is told of a key that means nothing, once for each, and served all the same" do
+      backend = Backends.once("it")
+      keys = { remote: backend.address, retries: nil, noop: false, local_host: nil }
+      [{ retrys: 5 }, { retrys: 6 }, { "retries" => 5 }, {}].each do |slip|
+        expect(ask("#{keys.merge(slip)}\n")).to start_with "it:"
+      end
+      proxy.settle
+      told = proxy.lines.grep(/\AWARN/).map { |line| line[/no such key in an answer: .*/] }
+      expect(told).to eq ["no such key in an answer: :retrys", 'no such key in an answer: "retries"']
     end
   end
 
@@ -75,9 +93,12 @@ RSpec.describe "A config with a mistake" do
     "listen 'unix:/tmp/x', :group => 'no-such-group'" => /there is no group "no-such-group"/,
     "listen '127.0.0.1:0', :mode => 0600" => /listen "127.0.0.1:0": :mode is for the file of a Unix socket/,
     "listen 'unix:@name', :user => 0" => /listen "unix:@name": :user is for the file of a Unix socket/,
+    "listen 'unix:@'" => /cannot listen on "unix:@": expected "host:port"/,
     "listen 'unix:/no-such-folder/pm.sock'" => %r{cannot listen on unix:/no-such-folder/pm.sock: No such file},
     "listen 'unix:/tmp/#{"x" * 108}'" => %r{cannot listen on unix:/tmp/x+: path must be shorter than},
     "listen 'no-such-host.invalid:80'" => /cannot resolve no-such-host.invalid: /,
+    "threads 1.5" => /threads takes a whole number above 0, not 1.5/,
+    "threads 2**31" => /threads takes a whole number above 0, not 2147483648/,
     "run_as 'no-such-user'" => /cannot run as no-such-user: can't find user for no-such-user/,
     "proxy(:nobody) { :close }" => /proxy\(:nobody\): no listener has that name/,
     "proxy(5) { :close }" => /the name of a listener is a Symbol such as :local, not 5/

@@ -106,6 +106,9 @@ impl Listener {
             balancers: options.balancers.clone(),
         });
         if let Some(path) = unix_path(address) {
+            if path.len() == 1 {
+                return Err(Error::Address { address: address.into() });
+            }
             return open_unix(path, options, endpoint, open).map(|listener| vec![listener]);
         }
         if address.starts_with("systemd:") || address.ends_with(":0") {

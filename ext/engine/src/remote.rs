@@ -37,6 +37,9 @@ pub enum InvalidRemote {
     /// What follows the last colon is no number between 1 and 65535.
     #[error("its port is not between 1 and 65535")]
     BadPort,
+    /// What follows `unix:` is neither a path nor a name.
+    #[error("unix: stands before a path from / or a name after @")]
+    NoPath,
     /// The path or name of a Unix socket is longer than an address can hold.
     #[error("its path is longer than {MAX_UNIX} bytes")]
     LongPath,
@@ -86,29 +89,30 @@ impl FromStr for Remote {
         let text = text.trim_matches(|c: char| c.is_ascii_control());
         if let Some(path) = unix_path(text) {
             return match path.len() {
-                1 => Err(InvalidRemote::NoHost),
+                1 => Err(InvalidRemote::NoPath),
                 _ if path.contains(ends_a_line) => Err(InvalidRemote::BadHost),
                 length if length > MAX_UNIX => Err(InvalidRemote::LongPath),
                 _ => Ok(Self { written: text.into(), port: 0 }),
             };
         }
-        let (_, port) = text.rsplit_once(':').ok_or(InvalidRemote::NoPort)?;
+        let (host, port) = text.rsplit_once(':').ok_or(InvalidRemote::NoPort)?;
         let port = port.trim();
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        if host == "unix" && (port.is_empty() || !is_number) {
+            return Err(InvalidRemote::NoPath);
+        }
         if port.is_empty() {
             return Err(InvalidRemote::NoPort);
         }
-        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(InvalidRemote::BadPort);
-        }
         let port = match port.parse() {
-            Ok(0) | Err(_) => return Err(InvalidRemote::BadPort),
-            Ok(port) => port,
+            Ok(port @ 1..) if is_number => port,
+            _ => return Err(InvalidRemote::BadPort),
         };
         let remote = Self { written: text.into(), port };
         if remote.host().is_empty() {
             return Err(InvalidRemote::NoHost);
         }
-        let is_odd = |c: char| ends_a_line(c) || c.is_whitespace();
+        let is_odd = |c: char| ends_a_line(c) || c.is_whitespace() || "[]/,".contains(c);
         if remote.host().contains(is_odd) || text.contains(ends_a_line) {
             return Err(InvalidRemote::BadHost);
         }
@@ -156,7 +160,9 @@ mod tests {
         assert_eq!(parse("name:"), Err(InvalidRemote::NoPort));
         assert_eq!(parse(":80"), Err(InvalidRemote::NoHost));
         assert_eq!(parse("[]:80"), Err(InvalidRemote::NoHost));
-        assert_eq!(parse("a b:80"), Err(InvalidRemote::BadHost));
+        for host in ["a b", "[::1", "::1]", "[[::1]]", "http://a", "a:1,b"] {
+            assert_eq!(parse(&format!("{host}:80")), Err(InvalidRemote::BadHost), "{host}");
+        }
         assert_eq!(parse("a\0b:80"), Err(InvalidRemote::BadHost));
         assert_eq!(parse("a\u{85}b:80"), Err(InvalidRemote::BadHost));
         assert_eq!(parse("name:\u{2028}80"), Err(InvalidRemote::BadHost));
@@ -178,7 +184,9 @@ mod tests {
         assert_eq!(unix("unix:@name:80"), Ok(Some("@name:80".into())));
         assert_eq!(unix("unix:80"), Ok(None));
         assert_eq!(parse("unix:80"), Ok(("unix".into(), 80)));
-        assert_eq!(unix("unix:/"), Err(InvalidRemote::NoHost));
+        for text in ["unix:", "unix:/", "unix:@", "unix:app.sock"] {
+            assert_eq!(unix(text), Err(InvalidRemote::NoPath), "{text}");
+        }
         assert_eq!(unix("unix:@a\0b"), Err(InvalidRemote::BadHost));
         assert!(unix(&format!("unix:/{}", "x".repeat(MAX_UNIX - 1))).is_ok());
         assert_eq!(unix(&format!("unix:/{}", "x".repeat(MAX_UNIX))), Err(InvalidRemote::LongPath));

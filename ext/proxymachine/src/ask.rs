@@ -125,7 +125,10 @@ impl<'a> Asker<'a> {
                 None
             }
             Ok(answer) => match read(self, answer)? {
-                Ok(verdict) => Some(verdict),
+                Ok(verdict) => {
+                    self.notice_unknown_key(client, answer)?;
+                    Some(verdict)
+                }
                 Err(refusal) => {
                     self.refused(refusal, client, answer)?;
                     None
@@ -171,6 +174,16 @@ impl<'a> Asker<'a> {
             Refusal::Key(key, value, expected) => {
                 self.log_text(Severity::Error, client, "invalid_value", (name, key, value, expected))
             }
+        }
+    }
+
+    /// Logs a key that means nothing, once: configs of 1.2.4 may have some, but mostly it is a slip.
+    fn notice_unknown_key(&mut self, client: &Client, answer: Value) -> Result<(), Error> {
+        match self.reader.unknown_key(answer) {
+            Some(key) if self.bridge.is_news(&key.inspect()) => {
+                self.log_text(Severity::Warn, client, "unknown_key", (client.to_string(), key))
+            }
+            _ => Ok(()),
         }
     }
 

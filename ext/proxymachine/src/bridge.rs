@@ -1,6 +1,6 @@
 //! The engine's Router and Observer: both turn what they are told into events for the Ruby thread.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt::Display;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -37,6 +37,8 @@ pub struct Bridge {
     /// Whether lines are for machines, so that they need fields.
     pub is_json: AtomicBool,
     warned: Warned,
+    /// Keys of answers that mean nothing, as far as it was said.
+    unknown_keys: Mutex<HashSet<String>>,
 }
 
 /// What the config has blocks for; what has none is not asked.
@@ -64,6 +66,9 @@ const WARN_PERIOD: Duration = Duration::from_secs(60);
 /// So many slow decisions are remembered.
 const SLOW_KEPT: usize = 20;
 
+/// So many keys that mean nothing are named; a config might make them up without end.
+const UNKNOWN_KEYS_NAMED: usize = 50;
+
 /// What a line is about.
 type About<'a> = [(&'static str, &'a dyn Display)];
 
@@ -81,7 +86,14 @@ impl Bridge {
             remotes: Remotes::default(),
             is_json: AtomicBool::new(false),
             warned: Warned::default(),
+            unknown_keys: Mutex::default(),
         }
+    }
+
+    /// Whether it was not said yet that this key of an answer means nothing.
+    pub fn is_news(&self, key: &str) -> bool {
+        let mut known = lock(&self.unknown_keys);
+        known.len() < UNKNOWN_KEYS_NAMED && known.insert(key.chars().take(100).collect())
     }
 
     /// None: no block is slow.

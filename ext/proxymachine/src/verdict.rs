@@ -1,9 +1,11 @@
 //! A block's answer becomes a verdict.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
+use magnus::r_hash::ForEach;
 use magnus::rb_sys::AsRawValue;
 use magnus::value::{Qtrue, ReprValue};
 use magnus::{Error, Integer, RArray, RHash, RString, Ruby, StaticSymbol, Symbol, TryConvert, Value};
@@ -35,6 +37,8 @@ impl From<Error> for Refusal {
 pub struct Reader {
     keys: [StaticSymbol; 7],
     rare: [StaticSymbol; 4],
+    /// Whether the last route had more keys than these.
+    has_unknown: Cell<bool>,
 }
 
 /// The keys of an answer, in the order of `Reader::keys`.
@@ -48,7 +52,11 @@ const RARE: [&str; 4] = ["retries", "retry_delay", "local_host", "proxy_protocol
 
 impl Reader {
     pub fn new(ruby: &Ruby) -> Self {
-        Self { keys: KEYS.map(|name| ruby.sym_new(name)), rare: RARE.map(|name| ruby.sym_new(name)) }
+        Self {
+            keys: KEYS.map(|name| ruby.sym_new(name)),
+            rare: RARE.map(|name| ruby.sym_new(name)),
+            has_unknown: Cell::new(false),
+        }
     }
 
     /// A Hash, or one of the short forms of 0.1.x: `"host:port"`, `:noop`, `:close`.
@@ -68,6 +76,18 @@ impl Reader {
         } else {
             Err(Refusal::Invalid)
         }
+    }
+
+    /// A key of the route that was read last from `answer`, if it is none that means anything.
+    pub fn unknown_key(&self, answer: Value) -> Option<Value> {
+        let hash = if self.has_unknown.take() { RHash::from_value(answer)? } else { return None };
+        let mut unknown = None;
+        let find = |key: Value, _: Value| {
+            let is_known = self.keys.iter().chain(&self.rare).any(|known| is(key, *known));
+            unknown = if is_known { None } else { Some(key) };
+            Ok(if is_known { ForEach::Continue } else { ForEach::Stop })
+        };
+        hash.foreach(find).ok().and(unknown)
     }
 
     /// What a callback returned: only a Hash that says where to go, or what to say, means something.
@@ -95,9 +115,8 @@ impl Reader {
             }
             route.inactivity_timeout = seconds("inactivity_timeout", inactivity_timeout)?;
             let known = values.iter().filter(|value| !value.is_nil()).count();
-            if answer.len() > known {
-                self.read_rare(answer, &mut route)?;
-            }
+            self.has_unknown
+                .set(answer.len() > known && answer.len() > known + self.read_rare(answer, &mut route)?);
             return Ok(Verdict::Connect(Box::new(route)));
         }
         if close.to_bool() {
@@ -113,8 +132,10 @@ impl Reader {
         Ok(Verdict::Wait(words))
     }
 
-    fn read_rare(&self, answer: RHash, route: &mut Route) -> Result<(), Refusal> {
-        let [retries, retry_delay, local_host, proxy_protocol] = values(answer, self.rare)?;
+    /// Returns how many of these keys there are.
+    fn read_rare(&self, answer: RHash, route: &mut Route) -> Result<usize, Refusal> {
+        let values = values(answer, self.rare)?;
+        let [retries, retry_delay, local_host, proxy_protocol] = values;
         if !retries.is_nil() {
             let count = Integer::from_value(retries).and_then(|count| count.to_u32().ok());
             route.retries = Some(count.ok_or(Refusal::Key("retries", retries, "a whole number from 0"))?);
@@ -142,7 +163,7 @@ impl Reader {
                 _ => return Err(Refusal::Key("proxy_protocol", proxy_protocol, "1 or 2")),
             };
         }
-        Ok(())
+        Ok(values.iter().filter(|value| !value.is_nil()).count())
     }
 }
 
@@ -190,7 +211,8 @@ const MAX_REMOTES: usize = 1000;
 /// `1.2.3.4`, `1.2.3.4:5`, `::1` or `[::1]:5`.
 fn parse_local(text: &[u8]) -> Option<SocketAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    let ip: Result<IpAddr, _> = text.trim_start_matches('[').trim_end_matches(']').parse();
+    let ip: Result<IpAddr, _> =
+        text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse();
     ip.map(|ip| SocketAddr::new(ip, 0)).or_else(|_| text.parse()).ok()
 }
 
@@ -234,6 +256,9 @@ fn seconds(key: &'static str, value: Value) -> Result<Option<Duration>, Refusal>
         return Err(Refusal::Key(key, value, SECONDS));
     }
     let seconds: f64 = value.funcall("to_f", ())?;
+    if seconds.is_nan() {
+        return Err(Refusal::Key(key, value, SECONDS));
+    }
     let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     Ok((seconds > 0.0).then_some(limit))
 }
