@@ -56,6 +56,24 @@ RSpec.describe "An address" do
       expect(client.address).to start_with "::1:"
     end
 
+    it "is IPv4 for a client of IPv4 where both come in" do
+      proxy = ProxyProcess.start("proxy { |_, client| { :close => [client.ip, client.local_ip].inspect } }",
+                                 args: %w[-h :: -p 0])
+      expect(ask("x", proxy)).to eq '["127.0.0.1", "127.0.0.1"]'
+      expect(connect_six(proxy).write("x").read_all).to eq '["::1", "::1"]'
+      proxy.await(/INFO Accepted 127.0.0.1:/)
+    end
+
+    it "may be listened on beside IPv4 at the same port, in any order" do
+      [%w[0.0.0.0 [::]], %w[[::] 0.0.0.0]].each do |hosts|
+        port = TCPServer.open("::", 0) { |server| server.local_address.ip_port }
+        proxy = ProxyProcess.start("proxy { |_, client| { :close => client.listener } }",
+                                   args: hosts.flat_map { |host| ["--bind", "#{host}:#{port}"] })
+        expect(ask("x", proxy)).to eq "0.0.0.0:#{port}"
+        expect(connect_six(proxy).write("x").read_all).to eq "[::]:#{port}"
+      end
+    end
+
     it "may be a remote, in brackets or bare" do
       expect(connect_six(proxy).write("route").read_all).to eq "six:route"
       expect(routed("::1:#{six.port}")).to eq "six:hello"

@@ -30,6 +30,7 @@ pub(crate) fn take_all(
 
 pub(crate) fn open_tcp(
     address: &str,
+    options: &Options,
     endpoint: Arc<Endpoint>,
     open: &mut Vec<Listener>,
 ) -> Result<Vec<Listener>, Error> {
@@ -53,7 +54,7 @@ pub(crate) fn open_tcp(
             listeners.extend(known);
             continue;
         }
-        match listen_tcp(address) {
+        match listen_tcp(address, options.only_v6) {
             Ok(socket) => listeners.push(Listener { socket, endpoint: Arc::clone(&endpoint), file: None }),
             // A name may have an IPv6 address on a machine without IPv6.
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => last_error = Some(error),
@@ -74,8 +75,11 @@ fn split(address: &str) -> Option<(&str, u16)> {
     (is_number && !host.is_empty()).then_some((host, port.parse().ok()?))
 }
 
-fn listen_tcp(address: SocketAddr) -> io::Result<Socket> {
+fn listen_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     let socket = nonblocking(Domain::for_address(address))?;
+    if only_v6 && address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     socket.set_reuse_address(true)?;
     // Accepted sockets inherit it on Linux, which saves a system call for each of them.
     socket.set_tcp_nodelay(true)?;

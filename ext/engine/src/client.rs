@@ -28,17 +28,18 @@ pub(crate) struct Known {
 
 impl Client {
     /// The client's address: what a trusted PROXY header named, else its socket's. None for a client
-    /// of a Unix socket.
+    /// of a Unix socket. That of an IPv4 client is one of IPv4, though a listener for both families sees
+    /// it as IPv6.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.header().and_then(|header| header.source).or(self.peer)
+        self.header().and_then(|header| header.source).or(self.peer).map(canonical)
     }
 
     /// The address that it connected to: what a trusted PROXY header named, else this end of its
     /// socket, which is only looked up if [`Router::wants_local`](crate::Router::wants_local).
     #[must_use]
     pub fn local(&self) -> Option<SocketAddr> {
-        self.header().and_then(|header| header.destination).or(self.known.as_ref()?.local)
+        self.header().and_then(|header| header.destination).or(self.known.as_ref()?.local).map(canonical)
     }
 
     /// The listener that it came in at.
@@ -74,6 +75,10 @@ impl Client {
     pub(crate) fn new(peer: Option<SocketAddr>, endpoint: Arc<Endpoint>) -> Self {
         Self { peer, endpoint, accepted: Instant::now(), known: None }
     }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// `IP:PORT`, an IPv6 address without brackets, as 1.2.4 logged it; a client of a Unix socket is called

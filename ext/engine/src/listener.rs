@@ -68,6 +68,8 @@ pub struct Options {
     pub mode: Option<u32>,
     /// User and group that a Unix socket's file belongs to, as in chown(2).
     pub owner: (Option<u32>, Option<u32>),
+    /// Whether a listener at every IPv6 address leaves IPv4 to another one, which has the same port.
+    pub only_v6: bool,
 }
 
 /// A socket that listens.
@@ -124,7 +126,7 @@ impl Listener {
             let source = io::Error::other("systemd passed no socket of that name (FileDescriptorName=)");
             return Err(Error::Bind { address: address.into(), source });
         }
-        open_tcp(address, endpoint, open)
+        open_tcp(address, options, endpoint, open)
     }
 
     /// A socket that listens already: handed over by another process as the descriptor `fd`, which stays

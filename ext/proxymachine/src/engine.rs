@@ -1,5 +1,6 @@
 //! The Ruby class `ProxyMachine::Engine`: bind, run, drain.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -333,14 +334,27 @@ fn describe(listener: &Listener) -> Open {
 
 /// Opens what is wanted. What is left of `open` in the end is closed, unless somebody else has it, too.
 fn open_all(ruby: &Ruby, wanted: RArray, mut open: Vec<Listener>) -> Result<Vec<Listener>, Error> {
+    let entry = |index: usize| -> Result<RHash, Error> { wanted.entry(index as isize) };
+    let address = |index| Ok(value(entry(index)?, "address")?.unwrap_or_default());
+    let addresses = (0..wanted.len()).map(address).collect::<Result<Vec<String>, Error>>()?;
     let mut listeners = Vec::new();
-    for index in 0..wanted.len() {
-        let wanted: RHash = wanted.entry(index as isize)?;
-        let address: String = value(wanted, "address")?.unwrap_or_default();
-        let opened = Listener::open(&address, &options(ruby, wanted)?, &mut open);
+    for (index, address) in addresses.iter().enumerate() {
+        let mut options = options(ruby, entry(index)?)?;
+        options.only_v6 = is_for_v6_alone(address, &addresses);
+        let opened = Listener::open(address, &options, &mut open);
         listeners.extend(opened.map_err(|e| error::start(ruby, &e))?);
     }
     Ok(listeners)
+}
+
+/// By itself `[::]:80` hears IPv4, too; beside `0.0.0.0:80` it must not, or only one of them could listen.
+fn is_for_v6_alone(address: &str, all: &[String]) -> bool {
+    let place = |address: &str| -> Option<(IpAddr, u16)> {
+        let (host, port) = address.rsplit_once(':')?;
+        Some((host.trim_matches(['[', ']']).parse().ok()?, port.parse().ok()?))
+    };
+    let Some((IpAddr::V6(Ipv6Addr::UNSPECIFIED), port @ 1..)) = place(address) else { return false };
+    all.iter().any(|other| matches!(place(other), Some((IpAddr::V4(_), other)) if other == port))
 }
 
 fn read_config(settings: RHash) -> Result<Config, Error> {
@@ -367,6 +381,7 @@ fn options(ruby: &Ruby, wanted: RHash) -> Result<listener::Options, Error> {
         balancers,
         mode: value(wanted, "mode")?,
         owner: (value(wanted, "user")?, value(wanted, "group")?),
+        only_v6: false, // see is_for_v6_alone
     })
 }
 

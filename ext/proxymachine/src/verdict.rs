@@ -256,9 +256,6 @@ fn seconds(key: &'static str, value: Value) -> Result<Option<Duration>, Refusal>
         return Err(Refusal::Key(key, value, SECONDS));
     }
     let seconds: f64 = value.funcall("to_f", ())?;
-    if seconds.is_nan() {
-        return Err(Refusal::Key(key, value, SECONDS));
-    }
     let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     Ok((seconds > 0.0).then_some(limit))
 }
