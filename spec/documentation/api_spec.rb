@@ -63,6 +63,15 @@ RSpec.describe "The public API" do
     yard("stats", "--list-undoc", "--no-yardopts", "lib/**/*.rb")
   end
 
+  # What stands below an empty line of a comment; those that serve are tried elsewhere.
+  it "has examples that run" do
+    sources = Dir["#{root}/lib/**/*.rb"].map { |file| File.read(file) }
+    examples = sources.flat_map { |text| text.scan(/^ *#\n((?:^ *#   .*\n)+)/) }.flatten.grep_v(/ProxyMachine\.run/)
+    examples.map! { |code| code.gsub(/^ *#   /, "").sub("/var/log/", "./") }
+    expect(examples.size).to be >= 25
+    RubyScript.output("require 'proxymachine'\n#{examples.join("\n")}")
+  end
+
   it "has examples that are true" do
     sources = Dir["#{root}/lib/**/*.rb"].map { |file| File.read(file) }
     examples = sources.flat_map { |text| text.scan(/^ +#   (ProxyMachine.*?)(?:\n +#  )? +# => (.*)$/) }
