@@ -2,7 +2,7 @@
 
 require "json"
 
-# docs/reference.md has one table, and it lists what there is: no more and no less.
+# docs/reference.md lists what there is: no more and no less.
 RSpec.describe "docs/reference.md" do
   documents("docs/reference.md")
 
