@@ -184,6 +184,7 @@ module Prerequisites
     [:test, "yard", { debian: "yard", fedora: "rubygem-yard", gem: "yard" }, -> { gem?("yard") }],
     [:test, "systemd-analyze", { debian: "systemd", fedora: "systemd", arch: "systemd" },
      %w[systemd-analyze --version]],
+    [:test, "keepalived", { debian: "keepalived", fedora: "keepalived", arch: "keepalived" }, %w[keepalived --version]],
     [:test, "logrotate", { debian: "logrotate", fedora: "logrotate", arch: "logrotate", homebrew: "logrotate" },
      %w[logrotate --version]],
     [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],

@@ -11,7 +11,7 @@ RSpec.describe "The documentation" do
   pages = Dir.glob("{*,docs/*,bench/*,.github/*}.md", base: ProxyProcess::ROOT).sort
   snippets = pages.flat_map { |page| Snippet.of(page) }
 
-  kinds = %w[ruby sh console json yaml haproxy nginx ini logrotate] +
+  kinds = %w[ruby sh console json yaml haproxy nginx ini logrotate keepalived] +
           ["ruby program", "text diagram", "text title", "text access log"]
   methods = kinds.to_h { |kind| [kind, :"try_#{kind.tr(" ", "_")}"] }
 
@@ -132,6 +132,17 @@ RSpec.describe "The documentation" do
   def try_nginx(snippet)
     path = file("nginx.conf", "pid #{@dir}/pid;\nevents {}\n#{snippet.text}")
     succeeds("nginx", "-t", "-p", @dir, "-e", "#{@dir}/log", "-c", path)
+  end
+
+  # Where there is the interface that it names. What it says of scripts is about its global part.
+  def try_keepalived(snippet)
+    missing = NetworkNamespace.missing and skip missing
+    interface = snippet.text[/interface (\w+)/, 1]
+    output, = Open3.capture2e("unshare", "--net", "sh", "-c", <<~SH, "sh", file("keepalived.conf", snippet.text))
+      ip link add #{interface} type veth peer name other && ip link set #{interface} up || exit
+      keepalived --config-test --use-file "$1" && echo good
+    SH
+    expect(output.lines.grep_v(/script_security not enabled/) - ["good\n"]).to be_empty
   end
 
   def try_logrotate(snippet)
