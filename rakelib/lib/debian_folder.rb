@@ -10,7 +10,8 @@ class DebianFolder
   SOURCES = "/proxymachine"
   # The shell stays: whom its parents have left is the first process's child, and has to be waited for.
   ENTER = <<~'SH'
-    mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" || exit
+    mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" &&
+      mount --rbind /sys "$0/sys" || exit
     chroot "$0" "$@"
     exit $?
   SH
