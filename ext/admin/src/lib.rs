@@ -8,6 +8,26 @@
 //!              |
 //!              + History -> Status -> JSON or page     /status.json, /
 //! ```
+//!
+//! ```
+//! use std::sync::Arc;
+//! use proxymachine_admin::{Admin, Snapshot, Source, State};
+//!
+//! struct Nothing;
+//! impl Source for Nothing {
+//!     fn snapshot(&self) -> Snapshot {
+//!         Snapshot::default()
+//!     }
+//!     fn state(&self) -> State {
+//!         State::default()
+//!     }
+//! }
+//!
+//! let admin = Admin::bind("127.0.0.1:0", (None, None))?;
+//! let running = admin.start(Arc::new(Nothing))?;
+//! drop(running); // it answers until then
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -84,6 +84,13 @@ impl Listener {
     /// Binds what `address` names: every address of `host:port` (a name may have several; with port 0 only
     /// the first, on a free port), or the Unix socket `unix:/path` or `unix:@name`.
     ///
+    /// ```
+    /// # use proxymachine_engine::Listener;
+    /// let listeners = Listener::bind("127.0.0.1:0", &Default::default())?;
+    /// assert!(listeners[0].port().is_some());
+    /// # Ok::<(), proxymachine_engine::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Address`] when it is neither; [`Error::Resolve`] when the host has no address, [`Error::Bind`]
     /// when one of them cannot be listened on.
