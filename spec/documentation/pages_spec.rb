@@ -13,6 +13,12 @@ RSpec.describe "The documentation" do
     expect(linked).to match_array(pages)
   end
 
+  it "leaves no place to be filled in later" do
+    pages = Dir.glob("{*,docs/*,bench/*,man/*}.{md,1}", base: root)
+    open = pages.select { |page| File.read(File.join(root, page)).match?(/@[A-Z]+@|\b(?:TODO|FIXME|TBD|XXX)\b/) }
+    expect(open).to be_empty
+  end
+
   it "has a changelog in the form that it names" do
     headings = File.read(File.join(root, "CHANGELOG.md")).scan(/^##+ .*/)
     versions, kinds = headings.partition { |line| line.start_with?("## ") }
