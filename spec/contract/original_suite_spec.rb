@@ -28,7 +28,8 @@ RSpec.describe "The original's suite:" do
         long => { :noop => true },
         long + "f" => { :remote => first },
         "connect reject" => { :remote => #{rejecting.address.inspect} },
-        "inactivity" => { :remote => first, :data => "sleep 3", :inactivity_timeout => 1 }
+        "inactivity" => { :remote => first, :data => "sleep 3", :inactivity_timeout => 1 },
+        "leaving" => { :remote => first, :data => "sleep 5", :inactivity_timeout => 3 }
       }
       proxy { |data| answers.fetch(data, { :close => true }) }
       proxy_connect_error { |remote| File.binwrite(LOG_FILE, "connect error: \#{remote}") }
@@ -78,8 +79,8 @@ RSpec.describe "The original's suite:" do
   end
 
   it "makes no error of the backend when the client leaves" do
-    client = connect.write("inactivity")
-    expect(first.session.read_until(7)).to eq "sleep 3"
+    client = connect.write("leaving")
+    expect(first.session.read_until(7)).to eq "sleep 5"
     client.close
     eventually { expect(proxy.connections).to eq 0 }
     expect(File.exist?(note)).to be false
