@@ -56,9 +56,11 @@ class DebianFolder
 
     FileUtils.rm_rf(dir)
     FileUtils.mkdir_p(dir)
-    made = system("debootstrap", "--variant=minbase", "--include=ca-certificates", suite, dir, self.class.mirror,
-                  out: File::NULL)
-    made && settle && FileUtils.touch("#{dir}/.made")
+    output, status = Open3.capture2e("debootstrap", "--variant=minbase", "--include=ca-certificates", suite, dir,
+                                     self.class.mirror)
+    return warn(output.lines.last(5)) unless status.success?
+
+    settle && FileUtils.touch("#{dir}/.made")
   end
 
   # Puts the files there that git knows, or would know. What was built there before stays.

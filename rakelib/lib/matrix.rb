@@ -58,7 +58,7 @@ module Matrix
 
     folder.bring_sources
     passed = folder.run("bin/test", %i[out err] => log)
-    Result.new("#{suite}, #{folder.output("sh", "-c", VERSIONS).strip}", passed, log)
+    Result.new(folder.output("sh", "-c", VERSIONS).strip, passed, log)
   end
 
   def report(*results)
