@@ -3,36 +3,46 @@
 require "socket"
 
 class ProxyMachine
-  # Whether a configuration that was loaded could be served: what `proxymachine -t` adds to loading it.
+  # Whether a configuration that was loaded could be served: what `proxymachine -t` adds to loading it. It leaves
+  # nothing behind, and disturbs nobody who serves it now.
   # @api private
   class Check
     # @param configuration [Configuration]
-    def initialize(configuration)
+    # @param pidfile [String, nil]
+    def initialize(configuration, pidfile = nil)
       @configuration = configuration
+      @settings = configuration.settings.to_h
+      @pidfile = pidfile
+      @bound = []
     end
 
     # @raise [ConfigError, StartError] naming what is wrong
     def run
       addresses = @configuration.checked_listeners.map { |listener| listener[:address] }
-      [*addresses, *@configuration.settings.to_h[:admin]].each do |address|
-        try(address)
-      rescue SystemCallError, SocketError, ArgumentError => e
-        raise StartError, "cannot listen on #{address}: #{e.message}"
-      end
+      [*addresses, *@settings[:admin]].each { |address| attempt("listen on", address) { listen(address) } }
+      log = @settings[:access_log]
+      attempt("write the access log", log) { write(log) } if log && log != "-"
+      attempt("write the pidfile", @pidfile) { write(@pidfile) } if @pidfile
+    ensure
+      @bound.each(&:close)
     end
 
     private
 
-    # What is in use is so by the server that shall reload this, it is hoped: it could not be found out without
-    # disturbing it.
-    def try(address)
+    def attempt(what, where)
+      yield
+    rescue SystemCallError, SocketError, ArgumentError => e
+      raise StartError, "cannot #{what} #{where}: #{e.message}"
+    end
+
+    def listen(address)
       case address
       when /\Asystemd:/ then nil # It is systemd's to open.
       when /\Aunix:(@.+)/m then bind(Addrinfo.unix($1.sub("@", "\0")))
-      when /\Aunix:(.+)/m then try_file($1)
+      when /\Aunix:(.+)/m then socket_file($1)
       else
         host, port = split(address)
-        Addrinfo.foreach(host, port, nil, :STREAM, nil, Socket::AI_PASSIVE) { |found| bind(found) }
+        bind_one_of(Addrinfo.getaddrinfo(host, port, nil, :STREAM, nil, Socket::AI_PASSIVE))
       end
     end
 
@@ -43,23 +53,63 @@ class ProxyMachine
       [host, port]
     end
 
+    # A name may have an IPv6 address on a machine without IPv6. One address suffices.
+    def bind_one_of(addresses)
+      missing = addresses.filter_map do |address|
+        bind(address)
+      rescue Errno::EADDRNOTAVAIL => e
+        e
+      end
+      raise missing.first if missing.size == addresses.size
+    end
+
+    # What is in use is so by the server that shall reload this, it is hoped: it could not be found out without
+    # disturbing it. Unless it is so by another listener of this configuration.
     def bind(addrinfo)
-      addrinfo.bind(&:itself)
-    rescue Errno::EADDRINUSE
+      @bound << open(addrinfo)
       nil
-    rescue Errno::EADDRNOTAVAIL
-      raise unless addrinfo.ipv6? # A name may have an IPv6 address on a machine without IPv6.
+    rescue Errno::EADDRINUSE
+      @bound.each(&:close).clear
+      free?(addrinfo) and raise ArgumentError, "another listener of this config listens there, too"
+    end
+
+    def free?(addrinfo)
+      open(addrinfo).close
+      true
+    rescue Errno::EADDRINUSE
+      false
+    end
+
+    # Without SO_REUSEADDR, or two that do not listen could have the same address.
+    def open(addrinfo)
+      socket = Socket.new(addrinfo.afamily, :STREAM)
+      socket.ipv6only! if addrinfo.ipv6?
+      socket.bind(addrinfo)
+      socket
+    rescue SystemCallError
+      socket&.close
+      raise
     end
 
     # Without touching a file that is there: somebody may listen on it.
-    def try_file(path)
+    def socket_file(path)
       raise ArgumentError, "expected an absolute path" unless path.start_with?("/")
       raise ArgumentError, "there is a file of that name which is no socket" if File.exist?(path) && !File.socket?(path)
 
       Addrinfo.unix(path) # It may be too long.
-      directory = File.dirname(path)
-      raise Errno::ENOENT, directory unless File.directory?(directory)
-      raise Errno::EACCES, directory unless File.writable?(directory)
+      writable(File.dirname(path))
+    end
+
+    # Without making it: it would belong to whoever checks.
+    def write(path)
+      raise Errno::EISDIR if File.directory?(path)
+
+      writable(File.exist?(path) ? path : File.dirname(File.expand_path(path)))
+    end
+
+    def writable(path)
+      raise Errno::ENOENT, path unless File.exist?(path)
+      raise Errno::EACCES, path unless File.writable?(path)
     end
   end
 end

@@ -114,14 +114,16 @@ class ProxyMachine
     def check
       require_relative "check"
       load
-      Check.new(ProxyMachine.configuration).run
+      Check.new(ProxyMachine.configuration, @options.pidfile).run
       show("configuration ok")
+    rescue SystemExit => e
+      raise ConfigError, "#{config} ends the program while it is loaded (exit #{e.status})"
     end
 
     def try
       require_relative "trial"
       load
-      Trial.new(ProxyMachine.configuration.blocks, @options.listener).run(@options.trial) ? 0 : FAILURE
+      Trial.new(ProxyMachine.configuration, @options.listener).run(@options.trial) ? 0 : FAILURE
     end
 
     def show(text)

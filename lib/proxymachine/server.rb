@@ -36,7 +36,7 @@ class ProxyMachine
       @engine = Engine.listen(listeners, settings_of(configuration), own)
       @admin = Admin.new(@engine, @fixed[:admin], of_admin)
       @handler = Handler.new
-      open_logs
+      open_logs(configuration)
       @lock = Mutex.new
       @writing = Mutex.new
     end
@@ -66,12 +66,15 @@ class ProxyMachine
     # @raise [ConfigError, StartError] if that is not possible; then the one before goes on
     def reload(configuration)
       @engine.prepare(configuration.checked_listeners, settings_of(configuration))
+      open_logs(configuration)
       configuration.blocks.replace(@configuration.blocks)
       @configuration = configuration
       yield
       @engine.apply
-      open_logs
       @admin.show(settings_of(@configuration))
+    rescue Error
+      @engine.discard
+      raise
     end
 
     # Binds the address where it shows itself.
@@ -118,10 +121,10 @@ class ProxyMachine
     private
 
     # @raise [StartError] if the access log cannot be written
-    def open_logs
-      settings = @configuration.settings.to_h
-      LogFormat.apply(LOGGER, settings)
+    def open_logs(configuration)
+      settings = configuration.settings.to_h
       @engine.log_to(settings[:access_log], settings[:log_format] == :json)
+      LogFormat.apply(LOGGER, settings)
     end
 
     # How many connections there may be is found out once, when none is open.

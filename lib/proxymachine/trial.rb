@@ -10,26 +10,32 @@ class ProxyMachine
     CHUNK = 16 * 1024
     private_constant :CHUNK
 
-    # @param blocks [Blocks]
+    # @param configuration [Configuration]
     # @param listener [String, nil] the name of the listener at which the bytes come in
-    def initialize(blocks, listener = nil, out: $stdout)
-      @block = blocks.router(listener&.to_sym)
+    def initialize(configuration, listener = nil, out: $stdout)
+      @block = configuration.blocks.router(listener&.to_sym)
       raise ConfigError, "no proxy block for #{who(listener)}" unless @block
 
+      @accept = configuration.blocks[:accept]
+      @limit = configuration.settings.to_h[:max_preread]
       @listener = listener
       @out = out
     end
 
-    # Feeds the block as the server does: with all that has come, after each chunk.
+    # Feeds the blocks as the server does: the one for clients that have said nothing yet, then the other one with all
+    # that has come, after each chunk.
     # @param file [String] a path, or - for standard input
     # @return [Boolean] whether it came to a decision
     def run(file)
+      return true if @accept && decides?(@accept, "proxy_accept", "at once")
+
       data = String.new(encoding: Encoding::BINARY)
       each_chunk(file) do |chunk|
         data << chunk
-        return true if decides?(data)
+        return true if decides?(@block, "proxy", "after #{data.bytesize} bytes", data)
+        break if data.bytesize >= @limit
       end
-      @out.puts "no decision after #{data.bytesize} bytes"
+      @out.puts "no decision after #{data.bytesize} bytes#{": max_preread closes it" if data.bytesize >= @limit}"
       false
     rescue SystemCallError => e
       raise ConfigError, "cannot read #{file}: #{e.message}"
@@ -48,19 +54,21 @@ class ProxyMachine
       nil
     end
 
-    def decides?(data)
-      answer = ask(data)
-      @out.puts "after #{data.bytesize} bytes: #{Text.inspect(answer)}"
-      meaning, decided = Engine.explain(answer)
+    def decides?(block, name, moment, *data)
+      answer = ask(block, name, *data)
+      @out.puts "#{moment}: #{Text.inspect(answer)}"
+      # Whoever is asked before a byte has come may say nothing.
+      meaning, decided = Engine.explain(data.empty? ? answer || :noop : answer, data.empty?)
       @out.puts "  #{meaning}"
       decided
     end
 
-    def ask(data)
-      @block.call(data.dup, Client.new(@listener&.to_sym, CLIENT))
+    def ask(block, name, *data)
+      client = Client.new(@listener&.to_sym, CLIENT)
+      data.empty? ? block.callable.call(client) : block.call(data.first.dup, client)
     rescue StandardError, ScriptError => e
       place = e.backtrace&.first.to_s[/\A.*?:\d+/]
-      raise ConfigError, "#{place}: the proxy block raised #{e.class}: #{e.message.lines.first&.chomp}"
+      raise ConfigError, "#{place}: the #{name} block raised #{e.class}: #{e.message.lines.first&.chomp}"
     end
 
     # Who seems to ask: see Client.

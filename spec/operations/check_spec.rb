@@ -36,13 +36,31 @@ RSpec.describe "proxymachine" do
       end
     end
 
+    it "makes neither the access log nor the pidfile" do
+      made = %w[log pid].map { |name| File.join(dir, name) }
+      expect(run("access_log #{made.first.inspect}; proxy { :close }", "-t", "--pidfile", made.last).last).to eq 0
+      expect(made.select { |path| File.exist?(path) }).to be_empty
+    end
+
+    it "says that the pidfile cannot be written" do
+      expect(run("proxy { :close }", "-t", "--pidfile", "/no/such/pid"))
+        .to match ["", %r{\Aproxymachine: cannot write the pidfile /no/such/pid: No such file}, 1]
+    end
+
     {
       "no block" => ["nil", /has no proxy block: add proxy/],
-      "a mistake" => ["proxi { :close }", /config\.rb:1: undefined method `proxi'/],
+      "a mistake" => ["proxi { :close }", /config\.rb:1: undefined method [`']proxi'/],
       "a setting that is none" => ["threads 0; proxy { :close }", /threads takes a whole number above 0, not 0/],
       "an address that is none" => ["listen 'here'; proxy { :close }", /cannot listen on here: expected host:port/],
       "an address of another machine" => ["listen '192.0.2.1:80'; proxy { :close }",
                                           /cannot listen on 192\.0\.2\.1:80: /],
+      "an IPv6 address of another machine" => ["listen '[2001:db8::1]:80'; proxy { :close }",
+                                               /cannot listen on \[2001:db8::1\]:80: /],
+      "an address that is there twice" => ["listen '127.0.0.1:47'; listen '0.0.0.0:47'; proxy { :close }",
+                                           /cannot listen on 0\.0\.0\.0:47: another listener of this config/],
+      "a log that cannot be written" => ["access_log '/no/such/log'; proxy { :close }",
+                                         %r{cannot write the access log /no/such/log: No such file}],
+      "a config that ends the program" => ["proxy { :close }; exit 4", /ends the program .*\(exit 4\)/],
       "a name that nobody knows" => ["listen 'no.such.invalid:80'; proxy { :close }",
                                      /cannot listen on no\.such\.invalid/],
       "a directory that is missing" => ["listen 'unix:/no/such/socket'; proxy { :close }",
@@ -83,6 +101,24 @@ RSpec.describe "proxymachine" do
         .to eq ["after 3 bytes: :noop\n  waits for more\nno decision after 3 bytes\n", "", 1]
     end
 
+    it "asks the one for clients that have said nothing, first" do
+      accept = "proxy_accept { |client| client.ip == '127.0.0.1' ? %s : nil }"
+      expect(run("#{format(accept, "{ :noop => true, :reply => '220' }")}; proxy { :close }", "--route", "-", input: "x"))
+        .to eq [<<~TEXT, "", 0]
+          at once: #{{ :noop => true, :reply => "220" }.inspect}
+            says 3 bytes and waits for more
+          after 1 bytes: :close
+            closes the connection
+        TEXT
+      expect(run("#{format(accept, ":close")}; proxy { :noop }", "--route", "-", input: "x").first)
+        .to eq "at once: :close\n  closes the connection\n"
+    end
+
+    it "stops at max_preread, as the server does" do
+      out, _, status = run("max_preread 5; proxy { :noop }", "--route", "-", input: "1234567")
+      expect([out, status]).to match [/\Aafter 7 bytes: .*^no decision after 7 bytes: max_preread closes it\n\z/m, 1]
+    end
+
     it "asks the block of a listener" do
       config = "listen '127.0.0.1:1', :name => :web\nproxy(:web) { |data, client| { :close => client.listener.to_s } }"
       expect(run(config, "--route", "-", "--listener", "web", input: "x").first).to include ':close=>"web"'
@@ -98,7 +134,7 @@ RSpec.describe "proxymachine" do
 
     it "says where a block raised" do
       expect(run("proxy { |data| data.fetch(1) }", "--route", "-", input: "x")[1])
-        .to match(/config\.rb:1: the proxy block raised NoMethodError: undefined method `fetch'/)
+        .to match(/config\.rb:1: the proxy block raised NoMethodError: undefined method [`']fetch'/)
     end
 
     it "says that a file is not there" do

@@ -101,6 +101,11 @@ impl Engine {
         }
     }
 
+    /// `discard`: what was prepared will not count.
+    fn discard(&self) {
+        drop(lock(&self.prepared).take());
+    }
+
     /// `sockets`: what it listens on.
     fn sockets(&self) -> Vec<Open> {
         match self.control.get() {
@@ -404,9 +409,10 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     // magnus looks the class up when it is first needed; a signal at that moment would be a panic.
     Engine::class(ruby);
     class.define_singleton_method("listen", function!(Engine::listen, 3))?;
-    class.define_singleton_method("explain", function!(explain, 1))?;
+    class.define_singleton_method("explain", function!(explain, 2))?;
     class.define_method("prepare", method!(Engine::prepare, 2))?;
     class.define_method("apply", method!(Engine::apply, 0))?;
+    class.define_method("discard", method!(Engine::discard, 0))?;
     class.define_method("sockets", method!(Engine::sockets, 0))?;
     class.define_method("hand_over", method!(Engine::hand_over, 0))?;
     class.define_method("gather", method!(Engine::gather, 1))?;

@@ -7,13 +7,15 @@ use crate::error;
 use crate::queue::Block;
 use crate::verdict::{Reader, Refusal};
 
-/// `Engine.explain(answer)`: what it means, and whether it is a decision.
+/// `Engine.explain(answer, is_early)`: what it means, and whether it is a decision. Early is who answers before the
+/// client has said anything.
 ///
 /// # Errors
 /// A `ConfigError` if it is no answer.
-pub fn explain(ruby: &Ruby, answer: Value) -> Result<(String, bool), Error> {
+pub fn explain(ruby: &Ruby, answer: Value, is_early: bool) -> Result<(String, bool), Error> {
     let refused = |reason| error::new(ruby, "ConfigError", format!("the answer means nothing: {reason}"));
-    match Reader::new(ruby).read(answer, Block::Proxy) {
+    let block = if is_early { Block::Accept } else { Block::Proxy };
+    match Reader::new(ruby).read(answer, block) {
         Ok(Verdict::Connect(route)) => Ok((connect(&route), true)),
         Ok(Verdict::Close(None)) => Ok(("closes the connection".into(), true)),
         Ok(Verdict::Close(Some(words))) => {
