@@ -30,18 +30,22 @@ class ProxyMachine
     end
 
     # Tells the process before that this one serves, and hears from it what it has counted.
-    # @yieldparam max [Integer] most connections at once
-    # @yieldparam total [Integer] connections
-    # @yieldparam counts [String, nil] what its admin showed
+    # @yield see #hear; without a block another process hears it
     def take_over(&counted)
       return unless @channel
 
       @channel.puts("ready #{Process.pid}")
-      channel = @channel
+      counted ? hear(&counted) : @channel.close
       @channel = nil
-      return channel.close unless counted
+    end
 
-      Thread.new { channel.each_line { |line| counted.call(*JSON.parse(line)) } }
+    # Hears what the process before has counted, now and when it ends.
+    # @yieldparam max [Integer] most connections at once
+    # @yieldparam total [Integer] connections
+    # @yieldparam counts [String, nil] what its admin showed
+    def hear
+      channel = @channel or return
+      Thread.new { channel.each_line { |line| yield(*JSON.parse(line)) } }
     end
 
     # Tells it that this one does not.
@@ -58,6 +62,14 @@ class ProxyMachine
       @channel = UNIXSocket.for_fd(inherited.fetch("channel"))
       @channel.close_on_exec = true
       @sockets = inherited.fetch("sockets")
+      leave_parent if ENV["NOTIFY_SOCKET"]
+    end
+
+    # systemd does not wait for the end of a main process that was not its child when it heard of it, but kills it. A
+    # child whose parent ends is systemd's.
+    def leave_parent
+      exit!(0) if fork
+      @channel.puts("started #{Process.pid}")
     end
   end
 end

@@ -50,13 +50,13 @@ class ProxyMachine
 
       private
 
-      # As long as Ruby threads get their turn, blocks can decide.
+      # As long as Ruby threads get their turn, blocks can decide. The wish stays in the environment, for the process that
+      # takes over in an upgrade.
       def watch
-        period = ENV.delete("WATCHDOG_USEC").to_i / 1_000_000.0
-        ENV.delete("WATCHDOG_PID")
+        period = ENV["WATCHDOG_USEC"].to_i / 1_000_000.0
         return unless period.positive?
 
-        @watch = Thread.new do
+        @watch ||= Thread.new do
           loop do
             notify("WATCHDOG=1")
             sleep(period / 2)

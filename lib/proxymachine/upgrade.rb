@@ -57,12 +57,17 @@ class ProxyMachine
       @ending = Process.detach(@pid)
     end
 
-    # "ready PID", "failed REASON", or nothing if it has died.
+    # "started PID" if it goes on as another process, then "ready PID", "failed REASON", or nothing if it has died.
     def answer
       readable = @channel.wait_readable(PATIENCE)
       word, rest = readable && @channel.gets.to_s.chomp.split(" ", 2)
       return rest.to_i if word == "ready"
 
+      if word == "started"
+        @pid = rest.to_i
+        @ending = nil # It is nobody's to wait for.
+        return answer
+      end
       give_up unless readable
       raise Failed, reason(readable, word, rest)
     end
@@ -77,7 +82,8 @@ class ProxyMachine
       return "the new process does not serve after #{PATIENCE} s" unless readable
       return rest if word == "failed"
 
-      "the new process ended before it served (#{@ending.join(1)&.value || "it made itself a daemon"})"
+      how = @ending && " (#{@ending.join(1)&.value || "it made itself a daemon"})"
+      "the new process ended before it served#{how}"
     end
 
     # What was counted since the last time.

@@ -64,6 +64,28 @@ RSpec.describe "A server under systemd" do
     Process.kill(:KILL, pid.to_i)
   end
 
+  it "says why an upgrade failed" do
+    proxy = start("proxy { { :close => 'x' } }")
+    { "raise 'not today'" => /Cannot upgrade: .*config\.rb:1: not today/,
+      "exit!(7)" => /Cannot upgrade: the new process ended before it served\. This process goes on\./ }.each do |config, line|
+      File.write(proxy.config_path, config)
+      proxy.signal("USR2")
+      proxy.await(line)
+      expect(ask("x", proxy)).to eq "x"
+    end
+  end
+
+  it "goes on with what the watchdog wants after an upgrade" do
+    proxy = start("proxy { :close }", { "WATCHDOG_USEC" => "100000" })
+    await("WATCHDOG=1")
+    proxy.signal("USR2")
+    pid = proxy.await(/INFO Upgraded: process \d+/)[/\d+/]
+    expect(proxy.wait).to be_success
+    heard.clear
+    eventually { expect(heard.count("WATCHDOG=1")).to be > 3 }
+    Process.kill(:KILL, pid.to_i)
+  end
+
   describe "that passes sockets" do
     let(:passed) { TCPServer.new("127.0.0.1", 0) }
     let(:port) { passed.local_address.ip_port }
