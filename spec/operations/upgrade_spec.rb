@@ -104,23 +104,6 @@ RSpec.describe "A server that is told to upgrade" do
     eventually { expect(File.exist?(path)).to be false }
   end
 
-  it "refuses and loses no connection under load" do
-    is_over = false
-    visitors = Array.new(4) do
-      Thread.new do
-        answers = []
-        answers << ask("x") until is_over
-        answers
-      end
-    end
-    pid = upgrade
-    expect(proxy.wait).to be_success
-    is_served_by(pid)
-    is_over = true
-    answers = visitors.flat_map(&:value)
-    expect(answers.uniq).to contain_exactly(proxy.pid.to_s, pid.to_s)
-  end
-
   it "leaves the trap of the config alone" do
     own = ProxyProcess.start("trap('USR2') { puts 'my own' }\nproxy { { :close => 'here' } }")
     own.signal("USR2")

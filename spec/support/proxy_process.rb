@@ -37,14 +37,14 @@ class ProxyProcess < Child
     end
   end
 
-  # `through` is a command that runs the rest of its command line.
+  # `program` is another one than the specs are about; `through` is a command that runs the rest of its command line.
   def initialize(config, name: "config.rb", args: ["-h", "127.0.0.1", "-p", "0"], log: :stdout, env: {}, through: [],
-                 **options)
+                 program: self.class.command, **options)
     dir = Dir.mktmpdir("proxymachine-spec")
     @log = log
     @config_path = File.join(dir, name)
     File.write(@config_path, config.gsub("LOG_FILE", File.join(dir, "log").inspect))
-    super(env, *through, *self.class.command, "-c", @config_path, *args, dir: dir, **options)
+    super(env, *through, *program, "-c", @config_path, *args, dir: dir, **options)
   end
 
   def await_listening

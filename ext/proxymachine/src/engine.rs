@@ -123,8 +123,9 @@ impl Engine {
 
     /// `keep_files`: another process listens there, too, and goes on doing so.
     fn keep_files(&self) {
-        if let Some(control) = self.control.get() {
-            control.inspect(|listeners| listeners.iter().for_each(Listener::keep_file));
+        match self.control.get() {
+            Some(control) => control.inspect(|listeners| listeners.iter().for_each(Listener::keep_file)),
+            None => lock(&self.listeners).iter().for_each(Listener::keep_file),
         }
         // The other one answers there, and nobody shall have to guess who does.
         self.panel.inspect(|listeners| listeners.iter().for_each(Listener::keep_file));

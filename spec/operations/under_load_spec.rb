@@ -1,0 +1,121 @@
+# frozen_string_literal: true
+
+# Reloads and upgrades while thousands of connections come each second, at TCP and Unix sockets: each of them gets its
+# answer. How many a second is for `rake soak` to tell; here they are counted, so that a busy machine only takes longer.
+RSpec.describe "Under load" do
+  let(:dir) { Dir.mktmpdir("proxymachine-spec") }
+  let(:program) { InstalledProgram.new(dir) }
+  let(:pidfile) { File.join(dir, "pid") }
+  let(:socket) { File.join(dir, "socket") }
+  let(:arguments) { ["--pidfile", pidfile] }
+  let(:proxy) do
+    ProxyProcess.new(config("first"), args: arguments, program: program.command, chdir: dir)
+  end
+  # Two at TCP, one at a Unix socket.
+  let(:addresses) { Array.new(2) { "127.0.0.1:#{free_port}" } << "unix:#{socket}" }
+
+  before { skip "is about a checkout" if ENV["PROXYMACHINE_BIN"] }
+
+  after do
+    Process.kill(:KILL, File.read(pidfile).to_i)
+  rescue SystemCallError
+    nil
+  ensure
+    FileUtils.rm_rf(dir)
+  end
+
+  def free_port
+    TCPServer.open("127.0.0.1", 0) { |server| server.local_address.ip_port }
+  end
+
+  # Answers which config, program and process it is. The log only has what an operator is to know.
+  def config(name, more = "")
+    listeners = addresses.map { |address| "listen #{address.inspect}\n" }.join
+    "#{listeners}#{more}log_level :warn\nLOGGER.formatter = ->(*, text) { \"\#{text}\\n\" }\n" \
+      "proxy { { :close => \"#{name} \#{ProxyMachine::VERSION}\" } }\n"
+  end
+
+  def served
+    eventually { File.exist?(pidfile) && File.exist?(socket) }
+    addresses
+  end
+
+  # The one that serves.
+  def pid
+    File.read(pidfile).to_i
+  end
+
+  def answer
+    UNIXSocket.open(socket) { |visit| visit.write("x") && visit.read }
+  end
+
+  def becomes(expected)
+    eventually { expect(answer).to eq expected }
+  end
+
+  def reload(name, more = "")
+    File.write(proxy.config_path, config(name, more))
+    Process.kill(:HUP, pid)
+    becomes("#{name} #{version}")
+  end
+
+  def fail_to_change
+    good = File.read(proxy.config_path)
+    File.write(proxy.config_path, "raise 'not today'")
+    { "HUP" => "Cannot reload", "USR2" => "Cannot upgrade" }.each do |signal, line|
+      proxy.signal(signal)
+      eventually { proxy.log.include?(line) }
+    end
+    File.write(proxy.config_path, good)
+  end
+
+  # The binary that a process runs by.
+  def binary(pid)
+    File.read("/proc/#{pid}/maps")[%r{/\S+/proxymachine\.so}]
+  end
+
+  attr_reader :version
+
+  def upgrade(name)
+    before = pid
+    Process.kill(:USR2, before)
+    eventually { pid != before }
+    becomes("#{name} #{version}")
+    pid
+  end
+
+  def storm
+    rushes = Array.new(2) { Rush.new(*served) }
+    rushes.each { |rush| rush.await(500) }
+    yield rushes
+    rushes.map(&:finish).reduce { |one, other| one.merge(other) { |_, a, b| a + b } }
+  end
+
+  [1, 2].each do |workers|
+    describe "with #{workers} process#{"es" if workers > 1} that serve#{"s" if workers == 1}" do
+      let(:arguments) { ["--pidfile", pidfile, "--workers", workers.to_s] }
+
+      it "neither reloads nor upgrades, to another binary either, refuse or lose one connection" do
+        proxy
+        @version = "2.0.0"
+        answers = storm do |rushes|
+          # More listeners, fewer, other limits.
+          reload("second", "listen 'unix:@#{SecureRandom.hex}'\n")
+          reload("third", "max_connections 5000\nidle_timeout 30\n")
+          fail_to_change
+          rushes.each { |rush| rush.await(500) }
+          upgrade("third")
+          program.update(@version = "2.0.1")
+          upgraded = upgrade("third")
+          running = workers > 1 ? File.read("/proc/#{upgraded}/task/#{upgraded}/children").split.first : upgraded
+          expect(binary(running)).to eq File.join(dir, "2.0.1/lib/proxymachine/proxymachine.so")
+          reload("fourth")
+          rushes.each { |rush| rush.await(500) }
+        end
+        expect(answers.keys - ["first 2.0.0", "second 2.0.0", "third 2.0.0", "third 2.0.1", "fourth 2.0.1"]).to eq []
+        expect(answers.keys).to include("first 2.0.0", "third 2.0.0", "third 2.0.1", "fourth 2.0.1")
+        expect(answers.values.sum).to be > 4_000
+      end
+    end
+  end
+end
