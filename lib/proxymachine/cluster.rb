@@ -35,13 +35,14 @@ class ProxyMachine
       SIGNALS.each { |signal| trap(signal) { @wish.write_nonblock("#{signal}\n", exception: false) } }
       open
       @presence.started
+      @presence.tell("#{@count} workers")
       $0 = "proxymachine #{VERSION} - #{name} - #{@count} workers"
       @presence.say(:info, "Serving with #{@count} workers. #{listening}")
       @presence.say(:info, "Metrics and status on #{@admin_url}") if @admin_url
       serve
     ensure
-      @admin&.stop
       @presence.ended(self)
+      @admin&.stop
     end
 
     # For Upgrade.
@@ -51,13 +52,16 @@ class ProxyMachine
     end
 
     # For Upgrade: another process goes on listening.
-    def hand_over = @engine.hand_over
+    def hand_over
+      @engine.hand_over
+      @admin.hide
+    end
 
     # For Upgrade: each worker counts for itself.
     def stats = [0, 0, 0]
 
-    # For Upgrade: so does the process of the admin.
-    def counts = nil
+    # For Upgrade: what they have counted.
+    def counts = @admin.counts
 
     private
 
@@ -72,7 +76,7 @@ class ProxyMachine
       @admin_url = @admin.bind(name, preview.privileges)
       @presence.opened(preview.privileges)
       preview.privileges.drop
-      @admin.start
+      @admin.start([], @presence.inheritance)
       @workers.replace(@engine.sockets, @admin)
     rescue Error => e
       @presence.failed(e.message)
@@ -121,12 +125,21 @@ class ProxyMachine
     def reload
       @presence.reloading do
         preview = Preview.of(@loader, @engine.sockets)
+        warn_of_admin(preview.admin)
         @workers.replace(preview.prepare(@engine))
         @engine.apply
         @presence.say(:info, "Reloaded #{@config}. #{listening}")
       end
     rescue Error => e
+      @engine.discard
       @presence.say(:error, "Cannot reload #{@config}: #{e.message}. What was loaded before goes on.")
+    end
+
+    def warn_of_admin(wanted)
+      return if wanted == @admin.address
+
+      values = [@admin.address, wanted].map { |address| address || "none" }
+      @presence.say(:warn, "admin stays #{values.first}: #{values.last} takes a restart or an upgrade (USR2).")
     end
 
     def upgrade

@@ -9,6 +9,13 @@ class ProxyMachine
   # worker has a socket for it in a directory that nobody else may enter.
   # @api private
   class ClusterAdmin
+    # Seconds that its process may take to say what was counted.
+    PATIENCE = 5
+    private_constant :PATIENCE
+
+    # @return [String, nil]
+    attr_reader :address
+
     # @param engine [Engine] which is not to run
     # @param address [String, nil] none if that is nil
     # @param inherited [Array] what another process has bound: [[descriptor, address]]
@@ -28,14 +35,31 @@ class ProxyMachine
 
     # Starts the process.
     # @param channels [Array<IO>] that are not its business
-    def start(channels = [])
+    # @param inheritance [Inheritance, nil] through which another cluster tells what it has counted
+    def start(channels = [], inheritance = nil)
       return unless @address
 
       @directory ||= Dir.mktmpdir("proxymachine")
       ours, theirs = UNIXSocket.pair
-      @pid = fork { serve(ours, theirs, channels) }
+      @pid = fork do
+        [ours, *channels].each(&:close)
+        serve(theirs, inheritance)
+      end
       theirs.close
       @channel = ours
+    end
+
+    # Another cluster shows itself there from now on.
+    def hide
+      order("hide")
+    end
+
+    # @return [String, nil] what the workers have counted; nil if nobody looks
+    def counts
+      order("counts")
+      @channel.gets&.chomp if @channel&.wait_readable(PATIENCE)
+    rescue SystemCallError
+      nil # The process has just ended.
     end
 
     # Where a worker shows itself; nil if nobody looks.
@@ -69,16 +93,24 @@ class ProxyMachine
 
     private
 
+    def order(word)
+      @channel&.puts(word)
+    rescue SystemCallError
+      nil # The process has just ended, and will be started once more.
+    end
+
     # Until the cluster has ended.
-    def serve(ours, theirs, channels)
+    def serve(orders, inheritance)
       Process.setpgrp
-      [ours, *channels].each(&:close)
       %w[QUIT TERM INT HUP USR1 USR2].each { |signal| trap(signal, "IGNORE") }
       trap("CHLD", "DEFAULT")
       $0 = "proxymachine #{VERSION} - admin"
       @engine.keep_files
       @engine.gather(@directory)
-      theirs.read
+      inheritance&.hear { |_max, _total, counts| counts && @engine.carry_counts(counts) }
+      while (word = orders.gets)
+        word.chomp == "hide" ? @engine.hide : orders.puts(@engine.counts)
+      end
     ensure
       exit!(0)
     end

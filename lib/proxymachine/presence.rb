@@ -10,6 +10,9 @@ class ProxyMachine
   # What the world knows of the program that runs: its pidfile, systemd, the process before it and the one after it.
   # @api private
   class Presence
+    # @return [Inheritance]
+    attr_reader :inheritance
+
     # @param pidfile [String, nil]
     def initialize(pidfile)
       @pidfile = pidfile && Pidfile.new(pidfile)

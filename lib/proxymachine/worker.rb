@@ -45,6 +45,7 @@ class ProxyMachine
       operations.failed("#{e.message} (#{e.class})")
       raise
     ensure
+      operations.leave
       $stdout.flush
     end
     private_class_method :serve
@@ -129,6 +130,17 @@ class ProxyMachine
         @channel.puts("failed #{reason.lines.first&.chomp}")
       rescue SystemCallError
         nil
+      end
+
+      # Leaves what was counted for the cluster's admin, beside the socket where it was shown.
+      def leave
+        counts = @server&.counts or return
+        socket = ProxyMachine.configuration.settings.to_h[:admin].delete_prefix("unix:")
+        unfinished = "#{socket}.new"
+        File.write(unfinished, counts)
+        File.rename(unfinished, "#{socket}.last")
+      rescue SystemCallError
+        nil # The cluster has ended before.
       end
 
       # The world is not told of each worker.

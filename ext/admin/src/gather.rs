@@ -1,6 +1,7 @@
-//! Several processes shown as one: each of them answers at a Unix socket of its own, in one directory.
+//! Several processes shown as one: each of them answers at a Unix socket of its own, called as its process id, in one
+//! directory. One that ends leaves what it has counted there, as `PID.last`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -39,25 +40,37 @@ impl Gathered {
 
     fn look(&self) -> MutexGuard<'_, Memory> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let sockets: Vec<PathBuf> = fs::read_dir(&self.directory)
+        let files: Vec<PathBuf> = fs::read_dir(&self.directory)
             .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
             .unwrap_or_default();
-        for socket in &sockets {
-            if let Ok(snapshot) = ask(socket) {
+        let (left, sockets): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|path| path.extension().is_some_and(|kind| kind == "last"));
+        let mut answered = HashSet::new();
+        for socket in sockets {
+            if let Ok(snapshot) = ask(&socket) {
                 memory.last.insert(socket.clone(), snapshot);
+                answered.insert(socket);
             }
+        }
+        for file in &left {
+            memory.take_leave(file);
         }
         let Memory { last, gone, .. } = &mut *memory;
         last.retain(|socket, snapshot| {
-            let is_there = sockets.contains(socket);
+            let is_there = answered.contains(socket) || is_alive(socket);
             if !is_there {
-                close_all(snapshot);
-                add(gone, snapshot);
+                add_gone(gone, snapshot);
+                let _ = fs::remove_file(socket);
             }
             is_there
         });
         memory
     }
+}
+
+/// Whether its process has not ended yet: then it will say itself what it has counted.
+fn is_alive(socket: &Path) -> bool {
+    socket.file_name().is_some_and(|pid| Path::new("/proc").join(pid).exists())
 }
 
 impl Source for Gathered {
@@ -83,6 +96,20 @@ impl Source for Gathered {
 }
 
 impl Memory {
+    /// What a process left says more than the last look at it.
+    fn take_leave(&mut self, file: &Path) {
+        let read = fs::read(file).ok().and_then(|json| serde_json::from_slice::<Snapshot>(&json).ok());
+        if fs::remove_file(file).is_err() {
+            return; // It would count again.
+        }
+        let socket = file.with_extension("");
+        let _ = fs::remove_file(&socket);
+        let seen = self.last.remove(&socket);
+        if let Some(mut snapshot) = read.or(seen) {
+            add_gone(&mut self.gone, &mut snapshot);
+        }
+    }
+
     /// One that serves is enough.
     fn state(&self) -> State {
         let has = |state| self.last.values().any(|snapshot| snapshot.state == state);
@@ -109,6 +136,19 @@ impl Snapshot {
         before.connections = Connections::default();
         add(self, &before);
     }
+
+    /// The same, where nobody else counts its connections.
+    pub fn carry_all(&mut self, before: Self) {
+        let Connections { max, total, .. } = before.connections;
+        self.carry(before);
+        self.connections.total += total;
+        self.connections.max = self.connections.max.max(max);
+    }
+}
+
+fn add_gone(gone: &mut Snapshot, snapshot: &mut Snapshot) {
+    close_all(snapshot);
+    add(gone, snapshot);
 }
 
 /// Nothing is open any more.
@@ -186,6 +226,8 @@ mod tests {
         now.carry(process(7, 30, State::Draining));
         assert_eq!((now.connections.current, now.connections.total, now.state), (1, 5, State::Running));
         assert_eq!((now.listeners[0].current, now.listeners[0].accepted), (1, 35));
+        now.carry_all(process(7, 30, State::Draining));
+        assert_eq!((now.connections.current, now.connections.max, now.connections.total), (1, 7, 35));
     }
 
     #[test]
@@ -195,8 +237,9 @@ mod tests {
         let gathered = Gathered::new(&directory);
         assert_eq!(gathered.state(), State::Starting);
 
-        let one = answering(&directory.join("1"), &process(2, 10, State::Running));
-        let other = answering(&directory.join("2"), &process(3, 20, State::Draining));
+        // No process has such an id.
+        let one = answering(&directory.join("4194305"), &process(2, 10, State::Running));
+        let other = answering(&directory.join("4194306"), &process(3, 20, State::Draining));
         let sum = gathered.snapshot();
         one.join().unwrap();
         other.join().unwrap();
@@ -206,9 +249,15 @@ mod tests {
         assert_eq!(sum.listeners.len(), 1);
         assert_eq!(sum.listeners[0].block_time.counts, [30, 2]);
 
+        let last = serde_json::to_vec(&process(1, 21, State::Draining)).unwrap();
+        fs::write(directory.join("4194306.last"), last).unwrap();
+        let sum = gathered.snapshot();
+        assert_eq!((sum.connections.current, sum.connections.max, sum.connections.total), (0, 5, 31));
+
+        fs::write(directory.join("4194307.last"), "{").unwrap();
         let sum = gathered.snapshot();
         fs::remove_dir(&directory).unwrap();
-        assert_eq!((sum.connections.current, sum.connections.max, sum.connections.total), (0, 5, 30));
-        assert_eq!((sum.listeners[0].current, sum.listeners[0].accepted), (0, 30));
+        assert_eq!((sum.connections.current, sum.connections.max, sum.connections.total), (0, 5, 31));
+        assert_eq!((sum.listeners[0].current, sum.listeners[0].accepted), (0, 31));
     }
 }

@@ -45,7 +45,7 @@ impl Tally {
         Self {
             at,
             current: snapshot.connections.current,
-            accepted: snapshot.connections.total,
+            accepted: if snapshot.listeners.is_empty() { snapshot.connections.total } else { sum.accepted },
             decisions: total(&sum.decisions),
             errors: sum.errors(),
             bytes_in: sum.bytes_in,
@@ -154,7 +154,7 @@ mod tests {
     fn after(seconds: u64, accepted: u64, start: Instant) -> (Snapshot, Instant) {
         let connections = Connections { total: accepted, current: 7, ..Connections::default() };
         let block_time = Histogram { bounds: [1.0].as_slice().into(), counts: vec![accepted, 0], sum: 0.0 };
-        let listener = Listener { block_time, ..Listener::default() };
+        let listener = Listener { accepted, block_time, ..Listener::default() };
         let snapshot = Snapshot { connections, listeners: vec![listener], ..Snapshot::default() };
         (snapshot, start + Duration::from_secs(seconds))
     }

@@ -130,8 +130,8 @@ pub(crate) struct Context {
 impl Context {
     /// Adds to the history.
     fn remember(&self) {
-        let snapshot = self.source.snapshot();
-        self.lock().add(&snapshot, Instant::now());
+        let counted = self.source.counted_here();
+        self.lock().add(&counted, Instant::now());
     }
 
     /// The numbers of now, and of lately.

@@ -15,6 +15,12 @@ pub trait Source: Send + Sync + 'static {
     /// The numbers of now.
     fn snapshot(&self) -> Snapshot;
 
+    /// The same without what an earlier process counted: rates are made of it, and what is taken over in one piece did
+    /// not happen in that second.
+    fn counted_here(&self) -> Snapshot {
+        self.snapshot()
+    }
+
     /// Whether new connections are welcome. Cheaper than a snapshot: probes ask this alone.
     fn state(&self) -> State;
 }

@@ -24,7 +24,7 @@ pub struct Panel {
     running: Mutex<Option<Running>>,
     about: Arc<About>,
     /// What it shows, also when it does not any more.
-    watch: Mutex<Option<Arc<Watch>>>,
+    watch: Mutex<Option<Arc<dyn Source>>>,
 }
 
 /// What Ruby told about itself and its configuration.
@@ -99,17 +99,21 @@ impl Panel {
                 endpoints: Mutex::default(),
                 shutdown: Arc::clone(shutdown),
             };
-            let watch = Arc::new(watch);
-            *lock(&self.watch) = Some(Arc::clone(&watch));
-            *lock(&self.running) = Some(admin.start(watch)?);
+            self.show(admin, Arc::new(watch))?;
         }
+        Ok(())
+    }
+
+    fn show(&self, admin: &Admin, source: Arc<dyn Source>) -> io::Result<()> {
+        *lock(&self.watch) = Some(Arc::clone(&source));
+        *lock(&self.running) = Some(admin.start(source)?);
         Ok(())
     }
 
     /// What was counted by now, as JSON; None if nobody looks at it.
     pub fn counts(&self) -> Option<String> {
         let watch = lock(&self.watch).clone()?;
-        serde_json::to_string(&watch.counted()).ok()
+        serde_json::to_string(&watch.snapshot()).ok()
     }
 
     /// Goes on from what another process has counted. Said once more, it takes the place of what was said before.
@@ -122,8 +126,8 @@ impl Panel {
     /// Answers for several processes, whose sockets are in `directory`, from now on.
     pub fn gather(&self, directory: &str) -> io::Result<()> {
         if let Some(admin) = &*lock(&self.admin) {
-            let source = Gathered::new(Path::new(directory));
-            *lock(&self.running) = Some(admin.start(Arc::new(source))?);
+            let all = Gathered::new(Path::new(directory));
+            self.show(admin, Arc::new(Sum { about: Arc::clone(&self.about), all }))?;
         }
         Ok(())
     }
@@ -168,20 +172,22 @@ impl Watch {
 
 impl Source for Watch {
     fn snapshot(&self) -> Snapshot {
-        self.counted()
+        let mut counted = self.counted_here();
+        if let Some(before) = lock(&self.about.before).clone() {
+            counted.carry(before);
+        }
+        counted
     }
 
     fn state(&self) -> State {
         if self.shutdown.is_draining() { State::Draining } else { State::Running }
     }
-}
 
-impl Watch {
-    fn counted(&self) -> Snapshot {
+    fn counted_here(&self) -> Snapshot {
         let program = lock(&self.about.program)
             .as_ref()
             .map(|(program, since)| Program { uptime: since.elapsed().as_secs_f64(), ..program.clone() });
-        let mut counted = Snapshot {
+        Snapshot {
             program: program.unwrap_or_default(),
             state: self.state(),
             connections: Connections {
@@ -195,11 +201,31 @@ impl Watch {
             remotes: self.bridge.remotes.snapshot(),
             slow: lock(&self.bridge.slow).iter().cloned().collect(),
             settings: lock(&self.about.settings).clone(),
-        };
-        if let Some(before) = lock(&self.about.before).clone() {
-            counted.carry(before);
         }
-        counted
+    }
+}
+
+/// Several processes, and those whose place they took.
+struct Sum {
+    about: Arc<About>,
+    all: Gathered,
+}
+
+impl Source for Sum {
+    fn snapshot(&self) -> Snapshot {
+        let mut sum = self.all.snapshot();
+        if let Some(before) = lock(&self.about.before).clone() {
+            sum.carry_all(before);
+        }
+        sum
+    }
+
+    fn state(&self) -> State {
+        self.all.state()
+    }
+
+    fn counted_here(&self) -> Snapshot {
+        self.all.snapshot()
     }
 }
 
