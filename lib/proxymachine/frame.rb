@@ -40,7 +40,8 @@ class ProxyMachine
 
     def counted_flows
       totals = @status["totals"] or return []
-      errors = totals["ends"].select { |ended| ended["is_error"] }
+      errors = totals["ends"].select { |ended| ended["is_error"] } +
+               totals["decisions"].select { |decision| %w[raised invalid].include?(decision["name"]) }
       [flow("decisions/s", "decisions", totals["decisions"].sum { |decision| decision["count"] }),
        flow("to backends/s", "bytes_in", totals["bytes_in"], :bytes),
        flow("to clients/s", "bytes_out", totals["bytes_out"], :bytes),

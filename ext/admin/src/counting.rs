@@ -43,9 +43,18 @@ impl Listener {
         self.first_byte.add(&other.first_byte);
     }
 
-    /// Connections that ended in a way that somebody should look into.
+    /// What somebody should look into: connections that ended so, and blocks that gave no answer.
     pub(crate) fn errors(&self) -> u64 {
-        self.ends.iter().filter(|end| end.is_error).map(|end| end.count).sum()
+        let ends = self.ends.iter().filter(|end| end.is_error).map(|end| end.count);
+        let blocks = self.decisions.iter().filter(|decision| decision.is_error()).map(|decision| decision.count);
+        ends.chain(blocks).sum()
+    }
+}
+
+impl Count {
+    /// Whether it counts blocks that raised, or whose answer was none.
+    pub(crate) fn is_error(&self) -> bool {
+        matches!(&*self.name, "raised" | "invalid")
     }
 }
 

@@ -44,6 +44,8 @@ impl FromIterator<Html> for Html {
 
 /// What stands in a column, which decides how it looks.
 pub const NAME: &str = "name";
+/// A short name.
+pub const WORD: &str = "word";
 pub const NUMBER: &str = "number";
 pub const CHART: &str = "chart";
 

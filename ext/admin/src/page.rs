@@ -7,7 +7,7 @@ use crate::chart::{bars, curve, part};
 use crate::counting::total;
 use crate::format::{age, bytes, number, rate, seconds};
 use crate::history::{Latency, Rates};
-use crate::html::{CHART, Column, Html, NAME, NUMBER, element, labelled, table, text};
+use crate::html::{CHART, Column, Html, NAME, NUMBER, WORD, element, labelled, table, text};
 use crate::snapshot::{Count, Listener, Slow};
 use crate::status::Status;
 
@@ -237,9 +237,10 @@ fn counts(what: &str, counts: &[Count]) -> Html {
     let all = total(counts).max(1);
     let rows = counts.iter().filter(|count| count.count > 0).map(|count| {
         let share = count.count as f64 / all as f64;
+        let (name, bar) = if count.is_error() { ("failed", "error") } else { ("name", "bar") };
         vec![
-            text(&count.name),
-            part(&format!("{:.1} %", share * 100.0), share, "bar"),
+            labelled("span", name, &count.name),
+            part(&format!("{:.1} %", share * 100.0), share, bar),
             text(number(count.count)),
         ]
     });
@@ -273,8 +274,8 @@ fn slow(status: &Status) -> Html {
     const COLUMNS: [Column<'_>; 7] = [
         ("When", NAME),
         ("Client", NAME),
-        ("Listener", NAME),
-        ("Block", NAME),
+        ("Listener", WORD),
+        ("Block", WORD),
         ("Answer", NAME),
         ("Waited", NUMBER),
         ("Took", NUMBER),

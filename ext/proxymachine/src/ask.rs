@@ -76,7 +76,7 @@ impl<'a> Asker<'a> {
         })?;
         meters.took(Time::Block, self.in_block);
         if self.bridge.is_slow(self.in_block) {
-            self.bridge.remember_slow(client, method_of(block), waited, self.in_block, verdict.as_ref());
+            self.bridge.remember_slow(client, verb_of(block), waited, self.in_block, verdict.as_ref());
         }
         meters.count(match &verdict {
             Some(Verdict::Connect(_)) => Count::AnsweredConnect,
@@ -228,5 +228,14 @@ fn method_of(block: Block) -> &'static str {
         Block::Proxy => "route",
         Block::Accept => "accepted",
         Block::Timeout => "timed_out",
+    }
+}
+
+/// As the config calls it.
+fn verb_of(block: Block) -> &'static str {
+    match block {
+        Block::Proxy => "proxy",
+        Block::Accept => "proxy_accept",
+        Block::Timeout => "proxy_timeout",
     }
 }
