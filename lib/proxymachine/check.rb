@@ -66,7 +66,7 @@ class ProxyMachine
     # What is in use is so by the server that shall reload this, it is hoped: it could not be found out without
     # disturbing it. Unless it is so by another listener of this configuration.
     def bind(addrinfo)
-      @bound << open(addrinfo)
+      @bound << take(addrinfo)
       nil
     rescue Errno::EADDRINUSE
       @bound.each(&:close).clear
@@ -74,14 +74,14 @@ class ProxyMachine
     end
 
     def free?(addrinfo)
-      open(addrinfo).close
+      take(addrinfo).close
       true
     rescue Errno::EADDRINUSE
       false
     end
 
     # Without SO_REUSEADDR, or two that do not listen could have the same address.
-    def open(addrinfo)
+    def take(addrinfo)
       socket = Socket.new(addrinfo.afamily, :STREAM)
       socket.ipv6only! if addrinfo.ipv6?
       socket.bind(addrinfo)

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "cluster_admin"
+require_relative "cluster_signals"
 require_relative "extension"
 require_relative "presence"
 require_relative "preview"
@@ -11,11 +12,9 @@ class ProxyMachine
   # config and has no thread, so it can fork at any time; whoever ends is replaced.
   # @api private
   class Cluster
-    # What it hears.
-    SIGNALS = %w[QUIT TERM INT HUP USR1 USR2 CHLD].freeze
     # Seconds until a worker that ended is replaced, so that one that cannot live does not keep a processor busy.
     PAUSE = 1
-    private_constant :SIGNALS, :PAUSE
+    private_constant :PAUSE
 
     # @param config [String] path of the config file
     # @param count [Integer] workers
@@ -27,12 +26,12 @@ class ProxyMachine
       @loader = loader
       @presence = Presence.new(pidfile)
       @workers = WorkerProcesses.new(count, loader)
-      @events, @wish = IO.pipe
+      @signals = ClusterSignals.new
     end
 
     # @return [Integer] exit status: 1 if a worker had to cut off connections
     def run
-      SIGNALS.each { |signal| trap(signal) { @wish.write_nonblock("#{signal}\n", exception: false) } }
+      @signals.hear
       open
       @presence.started
       @presence.tell("#{@count} workers")
@@ -87,16 +86,10 @@ class ProxyMachine
 
     def serve
       until @ending && @workers.empty?
-        event = next_event
-        event == :refill ? @workers.fill(@engine.sockets) : hear(event)
+        signal = @signals.next(@ending || !@workers.missing? ? nil : PAUSE)
+        signal ? hear(signal) : @workers.fill(@engine.sockets)
       end
       @status || 0
-    end
-
-    # A signal, or :refill when a worker is to be replaced.
-    def next_event
-      wait = @ending || !@workers.missing? ? nil : PAUSE
-      @events.wait_readable(wait) ? @events.gets.chomp : :refill
     end
 
     def hear(signal)
@@ -125,7 +118,7 @@ class ProxyMachine
     def reload
       @presence.reloading do
         preview = Preview.of(@loader, @engine.sockets)
-        warn_of_admin(preview.admin)
+        @presence.warn_if_stays(:admin, @admin.address, preview.admin)
         @workers.replace(preview.prepare(@engine))
         @engine.apply
         @presence.say(:info, "Reloaded #{@config}. #{listening}")
@@ -133,13 +126,6 @@ class ProxyMachine
     rescue Error => e
       @engine.discard
       @presence.say(:error, "Cannot reload #{@config}: #{e.message}. What was loaded before goes on.")
-    end
-
-    def warn_of_admin(wanted)
-      return if wanted == @admin.address
-
-      values = [@admin.address, wanted].map { |address| address || "none" }
-      @presence.say(:warn, "admin stays #{values.first}: #{values.last} takes a restart or an upgrade (USR2).")
     end
 
     def upgrade

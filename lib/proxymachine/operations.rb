@@ -95,12 +95,7 @@ class ProxyMachine
 
     def warn_of_what_stays(wanted)
       running = ProxyMachine.configuration.settings.to_h
-      %i[threads admin].each do |name|
-        next if running[name] == wanted[name]
-
-        values = [running, wanted].map { |settings| settings[name] || "none" }
-        @presence.say(:warn, "#{name} stays #{values.first}: #{values.last} takes a restart or an upgrade (USR2).")
-      end
+      %i[threads admin].each { |name| @presence.warn_if_stays(name, running[name], wanted[name]) }
     end
 
     def reopen

@@ -63,6 +63,13 @@ class ProxyMachine
       Systemd.started
     end
 
+    # Says so if a reload would have to change a setting that it cannot change.
+    def warn_if_stays(setting, running, wanted)
+      return if running == wanted
+
+      say(:warn, "#{setting} stays #{running || "none"}: #{wanted || "none"} takes a restart or an upgrade (USR2).")
+    end
+
     # Starts the program once more.
     # @param server [#sockets, #hand_over, #stats, #counts]
     # @return [Boolean] whether that serves now

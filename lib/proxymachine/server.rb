@@ -43,15 +43,11 @@ class ProxyMachine
 
     # What it listens on, with the ports that were taken where 0 was asked for.
     # @return [Array<String>]
-    def addresses
-      Listeners.addresses(@engine.sockets)
-    end
+    def addresses = Listeners.addresses(@engine.sockets)
 
     # What it listens on, for another process to inherit.
     # @return [Array] [[descriptor, address, port]]
-    def sockets
-      @engine.sockets + @admin.sockets
-    end
+    def sockets = @engine.sockets + @admin.sockets
 
     # Goes on from what another process counted before this one took over.
     # @param max [Integer] connections at once

@@ -50,8 +50,8 @@ class ProxyMachine
 
       private
 
-      # As long as Ruby threads get their turn, blocks can decide. The wish stays in the environment, for the process that
-      # takes over in an upgrade.
+      # As long as Ruby threads get their turn, blocks can decide. The wish stays in the environment, for the process
+      # that takes over in an upgrade.
       def watch
         period = ENV["WATCHDOG_USEC"].to_i / 1_000_000.0
         return unless period.positive?

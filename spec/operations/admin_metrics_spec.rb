@@ -37,6 +37,24 @@ RSpec.describe "/metrics" do
     expect(value("proxymachine_connections_peak")).to be >= 1
   end
 
+  it "tells backends apart on request only, and of those that a config makes up by hundreds no more than are bounded" do
+    own = Puppet.start("admin 0")
+    closing = Backends.closing
+    names = Array.new(250) { |number| "#{"0" * (number / 50)}#{closing.address}#{" " * (number % 50)}" }
+    names.each_slice(25) do |some|
+      some.map { |name| connect(own).write("{ :remote => #{name.inspect}, :retries => 0 }\n") }.each(&:read_all)
+    end
+    expect(Admin.get(own, "/metrics")).not_to include "remote="
+    metrics = Admin.get(own, "/metrics?remotes=1")
+    connected = metrics.scan(/^proxymachine_remote_connected_total\{remote="(.*)"\} (\d+)$/)
+    expect(connected.sum { |_, count| count.to_i }).to be_between(1, 250)
+    threads = Dir.children("/proc/#{own.pid}/task").count do |task|
+      File.read("/proc/#{own.pid}/task/#{task}/comm").match?(/\Aproxymachine \d/)
+    end
+    expect(connected.size).to be <= (50 * threads) + 1
+    expect(connected.last.first).to eq "other"
+  end
+
   it "knows the process" do
     expect(value("process_resident_memory_bytes")).to be_within(proxy.resident_bytes / 2).of(proxy.resident_bytes)
     expect(value("process_start_time_seconds")).to be_within(300).of(Time.now.to_f)

@@ -103,13 +103,13 @@ RSpec.describe "proxymachine" do
 
     it "asks the one for clients that have said nothing, first" do
       accept = "proxy_accept { |client| client.ip == '127.0.0.1' ? %s : nil }"
-      expect(run("#{format(accept, "{ :noop => true, :reply => '220' }")}; proxy { :close }", "--route", "-", input: "x"))
-        .to eq [<<~TEXT, "", 0]
-          at once: #{{ :noop => true, :reply => "220" }.inspect}
-            says 3 bytes and waits for more
-          after 1 bytes: :close
-            closes the connection
-        TEXT
+      greet = "{ :noop => true, :reply => '220' }"
+      expect(run("#{format(accept, greet)}; proxy { :close }", "--route", "-", input: "x")).to eq [<<~TEXT, "", 0]
+        at once: #{{ noop: true, reply: "220" }.inspect}
+          says 3 bytes and waits for more
+        after 1 bytes: :close
+          closes the connection
+      TEXT
       expect(run("#{format(accept, ":close")}; proxy { :noop }", "--route", "-", input: "x").first)
         .to eq "at once: :close\n  closes the connection\n"
     end

@@ -66,8 +66,9 @@ RSpec.describe "A server under systemd" do
 
   it "says why an upgrade failed" do
     proxy = start("proxy { { :close => 'x' } }")
-    { "raise 'not today'" => /Cannot upgrade: .*config\.rb:1: not today/,
-      "exit!(7)" => /Cannot upgrade: the new process ended before it served\. This process goes on\./ }.each do |config, line|
+    reasons = { "raise 'not today'" => /Cannot upgrade: .*config\.rb:1: not today/,
+                "exit!(7)" => /Cannot upgrade: the new process ended before it served\. This process goes on\./ }
+    reasons.each do |config, line|
       File.write(proxy.config_path, config)
       proxy.signal("USR2")
       proxy.await(line)

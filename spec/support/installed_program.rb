@@ -3,6 +3,9 @@
 # The program as it is installed: in a directory of its version, to which a link leads. An update is another directory,
 # with a binary of its own, and then the link leads there.
 class InstalledProgram
+  ROOT = File.expand_path("../..", __dir__)
+  private_constant :ROOT
+
   attr_reader :link
 
   def initialize(dir)
@@ -19,8 +22,8 @@ class InstalledProgram
   def update(version)
     place = File.join(@dir, version)
     FileUtils.mkdir_p(place)
-    %w[exe lib].each { |part| FileUtils.cp_r(File.join(ProxyProcess::ROOT, part), place) }
-    File.write(File.join(place, "lib/proxymachine/version.rb"), "class ProxyMachine\n  VERSION = #{version.dump}\nend\n")
+    %w[exe lib].each { |part| FileUtils.cp_r(File.join(ROOT, part), place) }
+    File.write(File.join(place, "lib/proxymachine/version.rb"), "class ProxyMachine; VERSION = #{version.dump}; end\n")
     # Another file with other bytes, as another build would be; what comes after its sections is not looked at.
     File.write(File.join(place, "lib/proxymachine/proxymachine.so"), version, mode: "ab")
     File.symlink(place, "#{link}.new")

@@ -2,9 +2,9 @@
 
 require "json"
 
-# Visitors by the thousand: a process that connects to all these addresses, so many at once, says "x" at each and reads to
-# the end; again and again until it is told that it is over. In a process of its own, so that they are as many as the
-# machine can take.
+# Visitors by the thousand: a process that connects to all these addresses, so many at once, says "x" at each and reads
+# to the end; again and again until it is told that it is over. In a process of its own, so that they are as many as
+# the machine can take.
 class Rush < Child
   AT_ONCE = 25
 
