@@ -98,7 +98,7 @@ class ProxyMachine
     end
 
     def remotes
-      rows = @status["remotes"].map do |remote|
+      rows = @status["remotes"].first(20).map do |remote|
         [remote["name"], *%w[current connected failed].map { |name| Units.number(remote[name]) },
          *%w[bytes_in bytes_out].map { |name| Units.bytes(remote[name]) }]
       end

@@ -1,6 +1,6 @@
 //! Arithmetic on what was counted: sums of listeners, differences and quantiles of histograms.
 
-use crate::snapshot::{Count, Histogram, Listener};
+use crate::snapshot::{Count, Histogram, Listener, Remote};
 
 impl Listener {
     /// All of them as one.
@@ -46,8 +46,20 @@ impl Listener {
     /// What somebody should look into: connections that ended so, and blocks that gave no answer.
     pub(crate) fn errors(&self) -> u64 {
         let ends = self.ends.iter().filter(|end| end.is_error).map(|end| end.count);
-        let blocks = self.decisions.iter().filter(|decision| decision.is_error()).map(|decision| decision.count);
+        let blocks =
+            self.decisions.iter().filter(|decision| decision.is_error()).map(|decision| decision.count);
         ends.chain(blocks).sum()
+    }
+}
+
+impl Remote {
+    /// More of the same.
+    pub fn add(&mut self, other: &Self) {
+        self.current += other.current;
+        self.connected += other.connected;
+        self.failed += other.failed;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
     }
 }
 

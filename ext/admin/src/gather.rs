@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::snapshot::{Connections, Listener, Remote, Slow, Snapshot, Source, State};
+use crate::snapshot::{Connections, Listener, Slow, Snapshot, Source, State};
 
 /// How long a process may take to answer. One that takes longer is shown as it was.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -174,21 +174,13 @@ fn add(sum: &mut Snapshot, one: &Snapshot) {
     }
     for remote in &one.remotes {
         match sum.remotes.iter_mut().find(|other| other.name == remote.name) {
-            Some(other) => add_remote(other, remote),
+            Some(other) => other.add(remote),
             None => sum.remotes.push(remote.clone()),
         }
     }
     sum.slow.extend(one.slow.iter().cloned());
     sum.slow.sort_by(|one: &Slow, other| other.at.total_cmp(&one.at));
     sum.slow.truncate(SLOW);
-}
-
-fn add_remote(sum: &mut Remote, one: &Remote) {
-    sum.current += one.current;
-    sum.connected += one.connected;
-    sum.failed += one.failed;
-    sum.bytes_in += one.bytes_in;
-    sum.bytes_out += one.bytes_out;
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ const SCRIPT: &str = include_str!("page.js");
 /// Seconds that a curve is wide.
 const CURVE: usize = 60;
 
+/// So many backends are shown.
+const REMOTES: usize = 20;
+
 /// What makes the page's own style and script known from any that somebody smuggled in. New for each page.
 pub fn nonce() -> String {
     let mut bytes = [0; 16];
@@ -256,7 +259,8 @@ fn remotes(status: &Status) -> Html {
         ("To it", NUMBER),
         ("From it", NUMBER),
     ];
-    let rows = status.snapshot.remotes.iter().map(|remote| {
+    let all = &status.snapshot.remotes;
+    let rows = all.iter().take(REMOTES).map(|remote| {
         let failed = if remote.failed > 0 { "failed" } else { "none" };
         vec![
             text(&remote.name),
@@ -267,7 +271,9 @@ fn remotes(status: &Status) -> Html {
             text(bytes(remote.bytes_out as f64)),
         ]
     });
-    table(&COLUMNS, rows)
+    let more = all.len().saturating_sub(REMOTES);
+    let more = (more > 0).then(|| labelled("p", "small", format!("and {more} more: metrics?remotes=1")));
+    [table(&COLUMNS, rows)].into_iter().chain(more).collect()
 }
 
 fn slow(status: &Status) -> Html {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::account::Code;
 
 /// As many threads count without sharing. More of them share.
-const SHARDS: usize = 8;
+pub const SHARDS: usize = 8;
 
 /// Upper bounds of a histogram's buckets, in seconds. What is above all of them has a bucket, too.
 pub const BOUNDS: [f64; 17] = [
@@ -97,7 +97,8 @@ thread_local! {
     static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-fn shard_of_thread() -> usize {
+/// Where this thread counts, below [`SHARDS`].
+pub fn shard_of_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     SHARD.with(|shard| match shard.get() {
         usize::MAX => {

@@ -54,6 +54,12 @@ pub(crate) fn unix_path(text: &str) -> Option<&str> {
 }
 
 impl Remote {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
     /// The path of a Unix socket, or its abstract name after an `@`.
     #[must_use]
     pub fn unix(&self) -> Option<&str> {

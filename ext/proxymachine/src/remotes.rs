@@ -1,25 +1,30 @@
 //! What happened with each backend, for the admin: bounded, since a config may name any number of them.
+//!
+//! Each thread counts in a shard of its own, whose lock nobody else wants but who looks.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use proxymachine_admin::snapshot;
+use proxymachine_engine::meters::{SHARDS, shard_of_thread};
 use proxymachine_engine::{Account, Remote};
 
 use crate::lock;
 
-/// So many have a name; all others are one.
+/// So many have a name in a shard; all others are one.
 const NAMED: usize = 50;
 
 /// What the others are called. No backend can be called so: it has no port.
 const OTHER: &str = "other";
 
+type Shard = HashMap<Box<str>, snapshot::Remote>;
+
 /// The counters. Off, and for nothing, unless somebody shows them.
 #[derive(Default)]
 pub struct Remotes {
     is_on: AtomicBool,
-    counts: Mutex<HashMap<String, snapshot::Remote>>,
+    shards: [Mutex<Shard>; SHARDS],
 }
 
 impl Remotes {
@@ -50,7 +55,15 @@ impl Remotes {
 
     /// The busiest first, the others last.
     pub fn snapshot(&self) -> Vec<snapshot::Remote> {
-        let mut all: Vec<_> = lock(&self.counts).values().cloned().collect();
+        let mut sums: HashMap<String, snapshot::Remote> = HashMap::new();
+        for shard in &self.shards {
+            for (name, counts) in lock(shard).iter() {
+                let sum = sums.entry(name.to_string()).or_default();
+                sum.name = name.to_string();
+                sum.add(counts);
+            }
+        }
+        let mut all: Vec<_> = sums.into_values().collect();
         all.sort_by_key(|remote| {
             (remote.name == OTHER, std::cmp::Reverse(remote.connected), remote.name.clone())
         });
@@ -61,13 +74,12 @@ impl Remotes {
         if !self.is_on.load(Relaxed) {
             return;
         }
-        let name = remote.to_string();
-        let mut counts = lock(&self.counts);
-        let name = if counts.len() < NAMED || counts.contains_key(&name) { name } else { OTHER.into() };
-        let entry = counts.entry(name).or_insert_with_key(|name| snapshot::Remote {
-            name: name.clone(),
-            ..snapshot::Remote::default()
-        });
-        count(entry);
+        let name = remote.as_str();
+        let mut shard = lock(&self.shards[shard_of_thread()]);
+        if let Some(counts) = shard.get_mut(name) {
+            return count(counts);
+        }
+        let name = if shard.len() < NAMED { name } else { OTHER };
+        count(shard.entry(name.into()).or_default());
     }
 }
