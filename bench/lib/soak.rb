@@ -3,6 +3,7 @@
 require "etc"
 require "tmpdir"
 require_relative "bench"
+require_relative "../../spec/support/installed_program"
 
 module Bench
   # Mixed load with random faults against the real executable, and what must come of it: docs/testing.md.
@@ -13,8 +14,12 @@ module Bench
     GROWTH = 3 * 1024
     # Seconds of processor time in a quiet second.
     IDLE = 0.2
-    # Reloads before, and after, the upgrade.
+    # Short connections a second while it reloads and upgrades.
+    STORM = 3000
+    # Reloads before, and after, upgrades.
     RELOADS = 5
+    # One while all kinds of connections are under way, two in the storm.
+    UPGRADES = 3
     # Seconds of load before the drain.
     BEFORE_DRAIN = 2
 
@@ -40,11 +45,13 @@ module Bench
     def run_in(directory)
       @load = Load.new(seed: @seed, rate: RATE, only: @only)
       @proxy = Proxy.new(directory, @load)
+      @changes = Changes.new(@proxy)
       fresh = @proxy.quiet
       warm = stretch(@seconds / 4.0)
       hot = stretch(@seconds * 3 / 4.0)
       compare(fresh, warm, hot)
       change(@seconds / 4.0)
+      storm(@seconds / 4.0)
       idle
       drain
       check_log
@@ -60,35 +67,31 @@ module Bench
 
     # Loads for about so long, waits until all is quiet, and looks.
     def stretch(seconds)
-      count = (seconds * RATE).ceil
-      note(@load.run(@proxy.port, @stretches.opened, count, limit: limit(seconds)))
+      note(@load.run(@proxy.port, @stretches.opened, (seconds * RATE).ceil, limit: limit(seconds)))
       @proxy.quiet
     end
 
-    # Reloads and an upgrade under load, of which nobody may notice anything.
+    # All kinds of connections while the proxy reloads and upgrades.
     def change(seconds)
       count = (seconds * RATE).ceil
-      note(@load.run(@proxy.port, @stretches.opened, count, limit: limit(seconds)) do
-        RELOADS.times { reload(seconds) }
-        @proxy.upgrade(limit(0))
-        RELOADS.times { reload(seconds) }
-      end)
+      note(@load.run(@proxy.port, @stretches.opened, count, limit: limit(seconds)) { @changes.upgrade(seconds / 2) })
       status = @proxy.status_before_upgrade(limit(0))
       check(status&.success?, "after USR2 the process before ended with #{status.inspect}")
     end
 
-    def reload(seconds)
-      @proxy.signal("HUP")
-      sleep(seconds / (4 * RELOADS))
+    # Thousands of short ones a second while it does, and another binary is installed.
+    def storm(seconds)
+      count = (seconds * STORM).ceil
+      note(@load.storm(@proxy.port, @stretches.opened, count, STORM, limit: limit(seconds)) do
+        @changes.update(seconds / 2)
+      end)
+      check(@proxy.binary.to_s.include?("/2.0.1/"), "after the update #{@proxy.binary} runs")
     end
 
     # A machine that has much else to do takes its time.
     def limit(seconds) = (20 * seconds) + 120
 
-    def note(result)
-      @stretches << result
-      @faults.concat(@stretches.failures)
-    end
+    def note(result) = @faults.concat((@stretches << result).failures)
 
     def compare(fresh, warm, hot)
       [warm, hot].each { |state| @faults.concat(state.left_open(fresh)) }
@@ -134,6 +137,7 @@ module Bench
   end
 end
 
+require_relative "soak/changes"
 require_relative "soak/load"
 require_relative "soak/proxy"
 require_relative "soak/log"

@@ -30,6 +30,13 @@ module Bench
         JSON.parse(answer(limit))
       end
 
+      # Plays short ones, so many a second if the machine can.
+      def storm(port, first, count, rate, limit:)
+        @io.puts("storm #{port} #{first} #{count} #{rate}")
+        yield
+        JSON.parse(answer(limit))
+      end
+
       # Plays connections that must lose nothing, while the block runs and until the proxy lets nobody in any more.
       def drain(port, first, limit:)
         @io.puts("drain #{port} #{first}")

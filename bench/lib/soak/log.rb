@@ -54,7 +54,8 @@ module Bench
       def exact(kinds, total)
         { accepted: total, raised: kinds["raises"], nonsense: kinds["nonsense"], inactive: kinds["inactive"],
           inactivity_callback: kinds["inactive"], connect_callback: counts[:failed] + counts[:premature],
-          listening: 2, hints: 4, received: 2, reloaded: 2 * RELOADS, upgrading: 1, upgraded: 1 }
+          listening: 1 + UPGRADES, hints: 2 + (2 * UPGRADES), received: 1 + UPGRADES, reloaded: 4 * RELOADS,
+          upgrading: UPGRADES, upgraded: UPGRADES }
       end
 
       # Whoever leaves may leave before or after a line is caused.

@@ -22,7 +22,7 @@ module Bench
         end
       end
 
-      attr_reader :port, :log
+      attr_reader :port, :log, :program
 
       def initialize(directory, load)
         @port = Ports.free
@@ -30,8 +30,8 @@ module Bench
         config = File.join(CONFIGS, "soak.rb")
         env = { "SOAK_BACKENDS" => load.backends.join(","), "SOAK_REFUSING" => load.refusing.to_s }
         @pidfile = File.join(directory, "pid")
-        command = [RbConfig.ruby, "-I#{File.join(ROOT, "lib")}", File.join(ROOT, "exe/proxymachine"), "-c", config,
-                   "-h", "127.0.0.1", "-p", @port.to_s, "--pidfile", @pidfile]
+        @program = InstalledProgram.new(directory)
+        command = [*@program.command, "-c", config, "-h", "127.0.0.1", "-p", @port.to_s, "--pidfile", @pidfile]
         @child = Child.new(command, env: env, log: @log).ready(@port)
         @pid = @child.pid
       end
@@ -61,9 +61,10 @@ module Bench
 
       # From now on it is the process that takes over.
       def upgrade(seconds)
+        before = pid
         signal("USR2")
         deadline = now + seconds
-        while (@pid = File.read(@pidfile).to_i) == @child.pid
+        while (@pid = File.read(@pidfile).to_i) == before
           raise Trouble, "no process has taken over after #{seconds} s: #{@child.output}" if now > deadline
 
           sleep 0.02
@@ -80,6 +81,11 @@ module Bench
         deadline = now + seconds
         sleep 0.1 while alive? && now < deadline
         !alive?
+      end
+
+      # The binary that it runs by.
+      def binary
+        read("maps")[%r{/\S+/proxymachine\.so}]
       end
 
       def stop

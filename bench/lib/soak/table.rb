@@ -21,7 +21,7 @@ module Bench
 
       def traffic
         head = ["", "opened", "seconds", "MiB up", "MiB down", "longest, s", "which was"]
-        rows = @stretches.zip(%w[warm-up load changes drain]).map { |result, name| [name, *figures(result)] }
+        rows = @stretches.zip(%w[warm-up load changes storm drain]).map { |result, name| [name, *figures(result)] }
         [head, *rows].map { |row| row.map { |cell| cell.to_s.rjust(11) }.join }
       end
 
@@ -32,7 +32,9 @@ module Bench
 
       def states
         turned_away = @stretches.last["turned_away"]
-        ["memory #{@warm.memory} KiB after the warm-up, #{@hot.memory} KiB after the load; " \
+        storm = @stretches.to_a[3]
+        ["the storm had #{(storm["opened"] / storm["seconds"]).round} connections a second",
+         "memory #{@warm.memory} KiB after the warm-up, #{@hot.memory} KiB after the load; " \
          "at most #{@hot.most} connections at once",
          "turned away by the drain: #{turned_away}; log lines: #{@log.counts.values.sum}"]
       end

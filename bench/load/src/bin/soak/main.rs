@@ -2,8 +2,9 @@
 //!
 //! Says on its standard output on which ports its backends listen and which port refuses, then obeys its standard
 //! input, a line of JSON for each command:
-//!   run PORT FIRST COUNT   connections FIRST.. through the proxy on PORT, until all have ended
-//!   drain PORT FIRST       such as lose no byte, until the proxy lets no more in and all have ended
+//!   run PORT FIRST COUNT         connections FIRST.. through the proxy on PORT, until all have ended
+//!   storm PORT FIRST COUNT RATE  short ones, so many a second if the machine can
+//!   drain PORT FIRST             such as lose no byte, until the proxy lets no more in and all have ended
 
 #[path = "../../args.rs"]
 #[allow(dead_code)] // The benchmarks have more options.
@@ -82,12 +83,28 @@ fn run() -> Result<(), Box<dyn Error>> {
     for command in io::stdin().lines() {
         let command = command?;
         let words: Vec<&str> = command.split(' ').collect();
-        let (target, first, count) = match words[..] {
-            ["run", port, first, count] => (local_port(port.parse()?), first.parse()?, Some(count.parse()?)),
-            ["drain", port, first] => (local_port(port.parse()?), first.parse()?, None),
+        let report = match words[..] {
+            ["run", port, first, count] => {
+                let stretch =
+                    soak.stretch(local_port(port.parse()?), first.parse()?, Some(count.parse()?), soak.rate);
+                local.block_on(&runtime, stretch)
+            }
+            ["storm", port, first, count, rate] => {
+                let before = soak.want(&[Kind::Short]);
+                let (port, count) = (local_port(port.parse()?), Some(count.parse()?));
+                let report =
+                    local.block_on(&runtime, soak.stretch(port, first.parse()?, count, rate.parse()?));
+                soak.wanted.replace(before);
+                report
+            }
+            ["drain", port, first] => {
+                soak.want(Kind::FAULTLESS);
+                let stretch = soak.stretch(local_port(port.parse()?), first.parse()?, None, soak.rate);
+                local.block_on(&runtime, stretch)
+            }
             _ => return Err(format!("no such command: {command}").into()),
         };
-        println!("{}", local.block_on(&runtime, soak.stretch(target, first, count)));
+        println!("{report}");
     }
     Ok(())
 }
@@ -147,12 +164,19 @@ async fn accept(soak: Rc<Soak>, listener: TcpListener) {
 }
 
 impl Soak {
+    /// These kinds alone, from now on. Returns what was wanted before.
+    fn want(&self, kinds: &[Kind]) -> Vec<(Kind, u64)> {
+        self.wanted.replace(Kind::ALL.iter().copied().filter(|(kind, _)| kinds.contains(kind)).collect())
+    }
+
     /// Opens connections, in bursts, waits for the end of all, and reports.
-    async fn stretch(self: &Rc<Self>, target: SocketAddr, first: u64, count: Option<u64>) -> String {
-        if count.is_none() {
-            let faultless = |kind: &Kind| Kind::FAULTLESS.contains(kind);
-            self.wanted.replace(Kind::ALL.iter().copied().filter(|(kind, _)| faultless(kind)).collect());
-        }
+    async fn stretch(
+        self: &Rc<Self>,
+        target: SocketAddr,
+        first: u64,
+        count: Option<u64>,
+        rate: f64,
+    ) -> String {
         let started = Instant::now();
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let mut random = Random::of(self.seed, u64::MAX - first);
@@ -165,7 +189,7 @@ impl Soak {
             }
             if burst == 0 {
                 burst = random.size(1..=200);
-                due += Duration::from_secs_f64(burst as f64 / self.rate);
+                due += Duration::from_secs_f64(burst as f64 / rate);
                 sleep_until(due).await;
             }
             burst -= 1;
