@@ -62,6 +62,18 @@ RSpec.describe "The admin address" do
       eventually { expect(Admin.status(proxy)["program"]["pid"]).to eq @successor }
     end
 
+    it "does not take what it takes over for something that happens now" do
+      proxy = ProxyProcess.start("admin 0\n#{config}")
+      200.times { ask("x", proxy) }
+      upgrade(proxy)
+      status = eventually do
+        now = Admin.status(proxy)
+        now if now["connections"]["total"] >= 200 && now["seconds"].size > 2
+      end
+      expect(status["listeners"].sum { |listener| listener["accepted"] }).to be >= 200
+      expect(status["seconds"].map { |second| second["accepted"] }.max).to be < 50
+    end
+
     it "keeps the file of its Unix socket" do
       path = File.join(@dir, "admin.sock")
       proxy = ProxyProcess.start("admin 'unix:#{path}'\n#{config}")
