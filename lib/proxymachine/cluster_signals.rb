@@ -2,6 +2,7 @@
 
 class ProxyMachine
   # What a Cluster hears, one after the other: its traps only write down which signal it was.
+  # @api private
   class ClusterSignals
     ALL = %w[QUIT TERM INT HUP USR1 USR2 CHLD].freeze
     private_constant :ALL

@@ -81,7 +81,7 @@ RSpec.describe "The documentation" do
     index = arguments.index("-c")
     config = index && File.expand_path(arguments[index + 1], ProxyProcess::ROOT)
     arguments[index + 1] = file("config.rb", "proxy { :close }") if index && !File.exist?(config)
-    arguments.map! { |argument| argument.sub("unix:/run/", "unix:#{@dir}/") }
+    arguments.map! { |argument| argument.sub("unix:/run/", "unix:#{@dir}/").sub("/var/log/", "#{@dir}/") }
     FileUtils.mkdir_p("#{@dir}/proxymachine")
     look = arguments.first == "top" ? "--help" : "--check"
     succeeds(environment, *ProxyProcess.command, *arguments.reject { |word| word.match?(/\A[\[\]]|\]\z/) }, look,
