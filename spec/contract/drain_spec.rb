@@ -41,6 +41,30 @@ RSpec.describe "A drain" do
     end
   end
 
+  # The log does not wait for the block, and what it takes out of the queue must be lines alone.
+  it "decides about a client that waits while another one's block takes long" do
+    dir = Dir.mktmpdir("proxymachine-spec")
+    gate = File.join(dir, "gate")
+    proxy = ProxyProcess.start(<<~RUBY)
+      admin 0
+      proxy do |data|
+        sleep 0.01 until data != "slow" || File.exist?(#{gate.inspect})
+        { :close => data }
+      end
+    RUBY
+    slow = connect(proxy).write("slow")
+    proxy.await("INFO Accepted #{slow.address}")
+    waiting = connect(proxy).write("waiting")
+    eventually { Admin.status(proxy)["connections"]["total"] == 2 }
+    proxy.signal("QUIT")
+    proxy.await(/INFO Received QUIT signal/)
+    File.write(gate, "")
+    expect([slow, waiting].map(&:read_all)).to eq %w[slow waiting]
+    expect(proxy.wait).to be_success
+  ensure
+    FileUtils.rm_rf(dir)
+  end
+
   it "tells how many connections it waits for, at the signal and at each close" do
     silent = Backends.silent
     proxy = ProxyProcess.start("proxy { |data| { :remote => #{silent.address.inspect} } }")

@@ -152,9 +152,18 @@ impl Queue {
         mem::take(&mut *lock(&self.batches))
     }
 
-    /// Takes all that is there, and keeps the lines of it: for when nothing is called any more.
+    /// Takes the lines out of what is there, for a log that cannot wait for the Ruby thread. Whoever asks is asked on.
     pub fn take_lines(&self) -> Vec<Line> {
-        lines_of(self.take()).collect()
+        let mut lines = Vec::new();
+        for batch in lock(&self.batches).iter_mut() {
+            for event in mem::take(&mut batch.events) {
+                match event {
+                    Event::Line(line) => lines.push(line),
+                    call @ Event::Call(_) => batch.events.push(call),
+                }
+            }
+        }
+        lines
     }
 
     /// An engine thread is done.
