@@ -15,7 +15,7 @@ RSpec.describe "The units of contrib" do
     ExecStart=#{ProxyProcess.command.join(" ")} -c %h/config.rb
     ExecReload=
     ExecReload=/bin/kill -HUP $MAINPID
-    WatchdogSec=2
+    WatchdogSec=10
     #{%w[DynamicUser PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname
          ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectSystem].map { |name| "#{name}=no" }.join("\n")}
     ProtectProc=default
@@ -45,6 +45,7 @@ RSpec.describe "The units of contrib" do
       wait_until { property("StatusText").end_with?("1 cur/max/tot connections") }
       config.call("second")
       systemctl("reload", "proxymachine.service")
+      wait_until { ask.call.first == "second" } # It only waits for kill.
       facts[:reloaded] = ask.call << property("MainPID")
       held = visit.call("relay")
       facts[:held] = [held.readpartial(9)]
@@ -56,7 +57,7 @@ RSpec.describe "The units of contrib" do
       held.close
       # The new process is heard of by the watchdog, several times.
       seen = []
-      wait_until { (seen |= [property("WatchdogTimestampMonotonic")]).size > 3 }
+      wait_until { (seen |= [property("WatchdogTimestampMonotonic")]).size > 2 }
       held = visit.call("relay")
       held.readpartial(9)
       systemctl("stop", "--no-block", "proxymachine.service")
