@@ -107,6 +107,7 @@ RSpec.describe "Under load" do
           upgrade("third")
           program.update(@version = "2.0.1")
           upgraded = upgrade("third")
+          rushes.each { |rush| rush.await(500) }
           running = workers > 1 ? File.read("/proc/#{upgraded}/task/#{upgraded}/children").split.first : upgraded
           expect(binary(running)).to eq File.join(dir, "2.0.1/lib/proxymachine/proxymachine.so")
           reload("fourth")
