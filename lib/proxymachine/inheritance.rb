@@ -16,6 +16,7 @@ class ProxyMachine
     def initialize
       inherited = ENV.delete(Upgrade::VARIABLE)
       inherited ? read(JSON.parse(inherited)) : @sockets = Systemd.sockets
+      @sockets.each { |fd,| keep_from_children(fd) }
     end
 
     # Whether a process waits for this one to serve.
@@ -63,6 +64,13 @@ class ProxyMachine
       @channel.close_on_exec = true
       @sockets = inherited.fetch("sockets")
       leave_parent if ENV["NOTIFY_SOCKET"]
+    end
+
+    # What a config starts shall not listen there.
+    def keep_from_children(descriptor)
+      IO.for_fd(descriptor, autoclose: false).close_on_exec = true
+    rescue SystemCallError
+      nil # The engine says what is wrong with it.
     end
 
     # systemd does not wait for the end of a main process that was not its child when it heard of it, but kills it. A

@@ -116,6 +116,13 @@ RSpec.describe "A server under systemd" do
       expect(Client.new(port).write("x").read_all).to eq "found"
     end
 
+    it "keeps them from what a config starts" do
+      start_with_socket("SLEEPER = spawn('sleep', '60')\nproxy { { :close => SLEEPER.to_s } }", [])
+      sleeper = Client.new(port).write("x").read_all
+      open = Dir["/proc/#{sleeper}/fd/*"].map { |link| File.readlink(link) }
+      expect(open).not_to include(File.readlink("/proc/self/fd/#{passed.fileno}"))
+    end
+
     it "loses no connection that came before it started" do
       early = Client.new(port).write("x")
       start_with_socket("proxy { { :close => 'at last' } }", [])
