@@ -1,22 +1,20 @@
 # frozen_string_literal: true
 
+require_relative "unstable"
+
 # Fuzzing: every target of every ext/*/fuzz, and the answers of a config's block. What is found, and what the fuzzers
 # learn on the way, goes to tmp/fuzz; the committed corpora are only read.
 module Fuzz
-  NEEDED = {
-    %w[cargo +nightly --version] =>
-      "a nightly Rust, for its sanitizers: rustup toolchain install nightly --profile minimal",
-    %w[cargo fuzz --version] => "cargo-fuzz: cargo install cargo-fuzz --locked"
-  }.freeze
-
   module_function
 
   def seconds
     Integer(ENV.fetch("FUZZ_SECONDS", "60"))
   end
 
-  def missing
-    NEEDED.reject { |command, _| system(*command, out: File::NULL, err: File::NULL) }.values
+  def need_cargo_fuzz
+    return if Unstable.works?("cargo", "fuzz", "--version")
+
+    abort "rake fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked (some minutes, once)"
   end
 
   # Pairs of a crate's directory and a target's name.
@@ -58,13 +56,14 @@ module Fuzz
   # Returns whether the command ended well, and its output, which stays in `dir`.
   def run(name, dir, *command, **options)
     puts "#{name}: #{seconds} s, log and findings in #{dir}"
+    $stdout.flush
     ended_well = system(*command, **options, %i[out err] => "#{dir}/log")
     [ended_well, File.read("#{dir}/log", encoding: Encoding::UTF_8).scrub]
   end
 
   # libFuzzer adds to the first corpus and only reads the others.
   def command_for(crate, target, dir)
-    %w[cargo +nightly fuzz run] +
+    [*Unstable.cargo, "fuzz", "run"] +
       [target, "#{dir}/corpus", *Dir["#{crate}/fuzz/corpus/#{target}"], "--", "-artifact_prefix=#{dir}/findings/",
        "-max_total_time=#{seconds}", "-timeout=10", "-print_final_stats=1"]
   end
@@ -72,9 +71,7 @@ end
 
 desc "Fuzz everything that reads foreign input, FUZZ_SECONDS (60) for each target"
 task fuzz: :compile do
-  missing = Fuzz.missing
-  abort "rake fuzz needs\n#{missing.map { |what| "  #{what}" }.join("\n")}" if missing.any?
-
+  Fuzz.need_cargo_fuzz
   results = Fuzz.targets.map { |crate, target| Fuzz.run_target(crate, target) }
   results << Fuzz.run_answers
   abort "rake fuzz: #{results.count(false)} of #{results.size} found something" unless results.all?
