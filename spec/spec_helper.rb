@@ -16,6 +16,9 @@ require_relative "support/owned"
 require_relative "support/child"
 Dir[File.join(__dir__, "support", "*.rb")].sort.each { |file| require file }
 
+# Whoever runs in the background of a script ignores QUIT (sh, "&"), and so would the servers that start here.
+trap("QUIT", "DEFAULT")
+
 RSpec.configure do |config|
   config.disable_monkey_patching!
   config.order = :random

@@ -6,7 +6,7 @@ RSpec.describe "The original's suite:" do
   def sleepy(name)
     Backend.new do |session|
       request = session.read
-      sleep request[/\d+/].to_i if request.start_with?("sleep")
+      sleep request[/\d+/].to_i if request&.start_with?("sleep")
       session.write("#{name}:#{request}")
     end
   end
