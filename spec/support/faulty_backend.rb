@@ -8,18 +8,19 @@ class FaultyBackend
   attr_reader :port
 
   # A small receive buffer makes for a backend that takes little as long as it does not read.
-  def initialize(listening: true, receive_buffer: nil, port: 0)
+  def initialize(listening: true, receive_buffer: nil, host: "127.0.0.1", port: 0)
     @socket = Socket.new(:INET, :STREAM)
     @socket.setsockopt(:SOCKET, :REUSEADDR, true)
     @socket.setsockopt(:SOCKET, :RCVBUF, receive_buffer) if receive_buffer
-    @socket.bind(Addrinfo.tcp("127.0.0.1", port))
+    @socket.bind(Addrinfo.tcp(host, port))
+    @host = host
     @port = @socket.local_address.ip_port
     own
     listen if listening
   end
 
   def address
-    "127.0.0.1:#{port}"
+    "#{@host}:#{port}"
   end
 
   def mark; end
