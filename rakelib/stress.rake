@@ -4,7 +4,7 @@
 STRESSED = %w[
   contract/answers_remote contract/answers_close contract/answers_forms contract/remotes contract/block_call
   contract/block_exits contract/callbacks contract/connecting contract/drain contract/embedding contract/inactivity
-  contract/logger contract/premature_end contract/public_api faults/ruby_processes
+  contract/logger contract/premature_end contract/public_api faults/ruby_processes routing/client operations/log_format
 ].freeze
 
 desc "Run specs against servers in which Ruby collects garbage at every opportunity (some minutes)"
