@@ -24,8 +24,20 @@ const REMOTES: usize = 20;
 /// What makes the page's own style and script known from any that somebody smuggled in. New for each page.
 pub fn nonce() -> String {
     let mut bytes = [0; 16];
-    let count = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
+    let count = random(&mut bytes);
     bytes[..count].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Puts there what nobody can guess; returns how many bytes. Linux needs no descriptor for it.
+#[cfg(target_os = "linux")]
+fn random(bytes: &mut [u8]) -> usize {
+    rustix::rand::getrandom(bytes, rustix::rand::GetRandomFlags::empty()).unwrap_or(0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn random(bytes: &mut [u8]) -> usize {
+    use std::io::Read;
+    std::fs::File::open("/dev/urandom").and_then(|mut file| file.read(bytes)).unwrap_or(0)
 }
 
 /// The whole page.

@@ -11,6 +11,7 @@ use crate::Config;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keepalive {
     pub(crate) after: Option<Duration>,
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Others have no such thing.
     pub(crate) user_timeout: Option<Duration>,
 }
 

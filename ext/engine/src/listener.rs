@@ -143,7 +143,7 @@ impl Listener {
     /// When that is no listening socket.
     pub fn inherited(fd: RawFd, address: &str) -> io::Result<Self> {
         let socket = Socket::from(duplicate(fd)?);
-        if !socket.is_listener()? {
+        if !listens(&socket)? {
             return Err(io::Error::other("it does not listen"));
         }
         socket.set_nonblocking(true)?;
@@ -224,6 +224,18 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Whether it listens. Where the system does not tell, its first accept(2) does.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn listens(socket: &Socket) -> io::Result<bool> {
+    socket.is_listener()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[allow(clippy::unnecessary_wraps)]
+fn listens(_: &Socket) -> io::Result<bool> {
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -230,6 +230,7 @@ const TURN: usize = 1024 * 1024;
 const SMALL: usize = 16 * 1024;
 
 /// After so many bytes without a pause a flow is spliced.
+#[cfg(target_os = "linux")]
 const BULK: usize = 512 * 1024;
 
 impl Flow {
