@@ -157,6 +157,8 @@ module Prerequisites
     [:demo, "rake-compiler", { debian: "rake-compiler", gem: "rake-compiler" }, -> { gem?("rake-compiler") }],
     [:demo, "curl", { debian: "curl", fedora: "curl", arch: "curl", homebrew: "curl" }, %w[curl --version]],
     [:test, "git", { debian: "git", fedora: "git-daemon", arch: "git", homebrew: "git" }, %w[git --version]],
+    [:test, "ip and ss", { debian: "iproute2", fedora: "iproute", arch: "iproute2" },
+     -> { runs?("ip", "-V") && runs?("ss", "-V") }],
     [:test, "ps", { debian: "procps", fedora: "procps-ng", arch: "procps-ng" }, %w[ps]],
     [:test, "openssl", { debian: "openssl", fedora: "openssl", arch: "openssl", homebrew: "openssl" },
      %w[openssl version]],
