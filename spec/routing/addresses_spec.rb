@@ -74,6 +74,16 @@ RSpec.describe "An address" do
       end
     end
 
+    it "does not stop listening for IPv4 silently, when the config is reloaded that did" do
+      port = TCPServer.open("::", 0) { |server| server.local_address.ip_port }
+      block = "proxy { |_, client| { :close => client.listener } }"
+      proxy = ProxyProcess.start("listen '0.0.0.0:#{port}'\nlisten '[::]:#{port}'\n#{block}", args: [])
+      File.write(proxy.config_path, "listen '[::]:#{port}'\n#{block}")
+      proxy.signal("HUP")
+      proxy.await(/ERROR Cannot reload .*: cannot listen on \[::\]:#{port}: Address already in use\./)
+      expect(ask("x", proxy)).to eq "0.0.0.0:#{port}"
+    end
+
     it "may be a remote, in brackets or bare" do
       expect(connect_six(proxy).write("route").read_all).to eq "six:route"
       expect(routed("::1:#{six.port}")).to eq "six:hello"

@@ -49,7 +49,12 @@ pub(crate) fn open_tcp(
     let mut listeners = Vec::with_capacity(addresses.len());
     let mut last_error = None;
     for address in addresses {
-        let known = take_all(open, &endpoint, |listener| listener.is_at(&address.into()));
+        let is_meant = |listener: &Listener| {
+            // Which it hears cannot be changed any more; so it is another one.
+            let only_v6 = listener.socket.only_v6().unwrap_or_default();
+            listener.is_at(&address.into()) && only_v6 == (options.only_v6 && address.is_ipv6())
+        };
+        let known = take_all(open, &endpoint, is_meant);
         if !known.is_empty() {
             listeners.extend(known);
             continue;
@@ -77,8 +82,8 @@ fn split(address: &str) -> Option<(&str, u16)> {
 
 fn listen_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     let socket = nonblocking(Domain::for_address(address))?;
-    if only_v6 && address.is_ipv6() {
-        socket.set_only_v6(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?; // whatever the system's default is
     }
     socket.set_reuse_address(true)?;
     // Accepted sockets inherit it on Linux, which saves a system call for each of them.
