@@ -24,8 +24,11 @@ const REMOTES: usize = 20;
 /// What makes the page's own style and script known from any that somebody smuggled in. New for each page.
 pub fn nonce() -> String {
     let mut bytes = [0; 16];
-    let count = random(&mut bytes);
-    bytes[..count].iter().map(|byte| format!("{byte:02x}")).collect()
+    if random(&mut bytes) == bytes.len() {
+        format!("{:032x}", u128::from_ne_bytes(bytes))
+    } else {
+        String::new()
+    }
 }
 
 /// Puts there what nobody can guess; returns how many bytes. Linux needs no descriptor for it.
