@@ -13,7 +13,8 @@ class ProxyMachine
     # @param privileges [Privileges]
     # @raise [StartError] if it cannot be written
     def write(privileges)
-      File.write(@path, "#{Process.pid}\n")
+      # Never empty in between: somebody may be reading it for a signal.
+      File.open(@path, File::WRONLY | File::CREAT, 0o644) { |file| file.truncate(file.write("#{Process.pid}\n")) }
       privileges.own(@path)
     rescue SystemCallError => e
       raise StartError, "cannot write the pidfile #{@path}: #{e.message}"

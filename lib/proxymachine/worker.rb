@@ -116,8 +116,10 @@ class ProxyMachine
       # Whoever connects is served.
       def started
         @server.keep_files # They are the cluster's.
-        @channel.puts("ready #{Process.pid}")
         Thread.new { obey }
+        @channel.puts("ready #{Process.pid}")
+      rescue SystemCallError
+        nil # The cluster has ended before: obey hears of it.
       end
 
       # The cluster says where it listens.
@@ -158,9 +160,16 @@ class ProxyMachine
         LOGGER.error "Cannot reopen the log files: #{e.message}"
       end
 
+      # Waits for one. A channel is reset if the cluster has ended before it read what came.
+      def order?
+        @channel.gets
+      rescue SystemCallError
+        nil
+      end
+
       # Its end, too, is an order: nobody would replace, or end, this process any more.
       def obey
-        return ProxyMachine.drain("QUIT", nil) unless @channel.gets
+        return ProxyMachine.drain("QUIT", nil) unless order?
 
         @server.hand_over
         ProxyMachine.drain("HUP", ProxyMachine.configuration.settings.to_h[:upgrade_timeout])

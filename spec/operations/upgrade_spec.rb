@@ -12,7 +12,7 @@ RSpec.describe "A server that is told to upgrade" do
   # Its successors are nobody's children.
   after do
     pid = File.read(pidfile).to_i
-    Process.kill(:KILL, pid) if pid != proxy.pid
+    Process.kill(:KILL, pid) if pid.positive? && pid != proxy.pid
   rescue SystemCallError
     nil
   ensure

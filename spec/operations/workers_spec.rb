@@ -21,7 +21,7 @@ RSpec.describe "A server with workers" do
 
   after do
     pid = File.read(pidfile).to_i
-    Process.kill(:TERM, pid) if pid != proxy.pid
+    Process.kill(:TERM, pid) if pid.positive? && pid != proxy.pid
   rescue SystemCallError
     nil
   ensure
@@ -149,6 +149,23 @@ RSpec.describe "A server with workers" do
     orphans = workers
     Process.kill(:KILL, proxy.pid)
     eventually { expect(orphans.select { |pid| File.exist?("/proc/#{pid}") }).to be_empty }
+  end
+
+  it "leaves none behind that was just starting, either" do
+    gate, seen = %w[gate seen].map { |name| File.join(dir, name) }
+    # The first to load it is the one that only looks what it says.
+    waiting = <<~RUBY
+      if File.exist?(#{seen.inspect})
+        File.write(#{seen.inspect} + $$.to_s, "")
+        sleep 0.01 until File.exist?(#{gate.inspect})
+      end
+      File.write(#{seen.inspect}, "")
+    RUBY
+    cluster = ProxyProcess.new("#{waiting}#{config}", args: arguments - ["--pidfile", pidfile])
+    starting = eventually { Dir["#{seen}?*"].map { |file| file.delete_prefix(seen).to_i }.then { |all| all if all[1] } }
+    Process.kill(:KILL, cluster.pid)
+    File.write(gate, "")
+    eventually { expect(starting.select { |pid| File.exist?("/proc/#{pid}") }).to be_empty }
   end
 
   it "hears a signal of the terminal once" do
