@@ -43,6 +43,8 @@ mod bind;
 pub mod client;
 mod clock;
 pub mod config;
+#[cfg(target_os = "linux")]
+mod congestion;
 mod connect;
 mod decide;
 mod dial;

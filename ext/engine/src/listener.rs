@@ -10,6 +10,8 @@ use std::sync::Arc;
 use socket2::{SockAddr, Socket};
 
 use crate::bind::{open_tcp, open_unix, take_all};
+#[cfg(target_os = "linux")]
+use crate::congestion::unpaced_within_machine;
 use crate::keepalive::Keepalive;
 use crate::networks::Networks;
 use crate::remote::unix_path;
@@ -206,11 +208,16 @@ impl Listener {
         Ok(Self { socket: self.socket.try_clone()?, endpoint, file })
     }
 
-    /// What the sockets that it accepts inherit.
-    pub(crate) fn set_keepalive(&self, keepalive: Keepalive) {
-        if self.local_addr().is_some() {
-            keepalive.apply(&self.socket);
-        }
+    /// Sets what the sockets that it accepts inherit, whoever bound it.
+    pub(crate) fn prepare(&self, keepalive: Keepalive) {
+        let Some(address) = self.local_addr() else { return };
+        // On a socket that listens already nothing of this can fail but for want of the option.
+        let _ = self.socket.set_tcp_nodelay(true);
+        keepalive.apply(&self.socket);
+        #[cfg(target_os = "linux")]
+        unpaced_within_machine(&self.socket, address);
+        #[cfg(not(target_os = "linux"))]
+        let _ = address;
     }
 
     /// The socket, and what must live as long as it listens.

@@ -206,7 +206,7 @@ impl<'a> Relay<'a> {
 struct Flow {
     /// Read, or given at the start, and not yet written.
     pending: Bytes,
-    /// Bytes since the flow last paused.
+    /// Bytes of late, halved at each turn that brings little.
     streak: usize,
     #[cfg(target_os = "linux")]
     pipe: Option<Box<Pipe>>,
@@ -226,11 +226,10 @@ enum Broken {
 /// Bytes in one go before other connections get their turn.
 const TURN: usize = 1024 * 1024;
 
-/// A read of less than this is a pause.
+/// A turn that brings less than this makes a flow less bulky.
 const SMALL: usize = 16 * 1024;
 
-/// After so many bytes without a pause a flow is spliced.
-#[cfg(target_os = "linux")]
+/// After so many bytes in large turns a flow is spliced.
 const BULK: usize = 512 * 1024;
 
 impl Flow {
@@ -259,7 +258,26 @@ impl Flow {
         B: Stream,
     {
         let mut turn = 0;
-        while turn < TURN {
+        let polled = self.poll_turn(cx, source, sink, sent, moved, &mut turn);
+        // Whoever was woken for something else has not paused, and a pause alone is not the end of bulk.
+        self.streak = if 0 < turn && turn < SMALL { self.streak / 2 } else { (self.streak + turn).min(4 * BULK) };
+        polled
+    }
+
+    fn poll_turn<A, B>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &A,
+        sink: &B,
+        sent: &mut u64,
+        moved: &mut bool,
+        turn: &mut usize,
+    ) -> Poll<Result<(), Broken>>
+    where
+        A: Stream,
+        B: Stream,
+    {
+        while *turn < TURN {
             while !self.pending.is_empty() {
                 let written = ready!(sink.poll_write(cx, &self.pending)).map_err(|_| Broken::Sink)?;
                 self.pending.advance(written);
@@ -277,8 +295,7 @@ impl Flow {
             *moved = true;
             self.started |= count > 0;
             self.ended = count == 0;
-            self.streak = if count < SMALL { 0 } else { self.streak.saturating_add(count) };
-            turn += count;
+            *turn += count;
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -207,7 +207,7 @@ pub fn start<R: Router, O: Observer>(
 
 /// What the sockets that are accepted inherit.
 fn prepare(listeners: &[Listener], config: &Config) {
-    listeners.iter().for_each(|listener| listener.set_keepalive(Keepalive::of(config)));
+    listeners.iter().for_each(|listener| listener.prepare(Keepalive::of(config)));
 }
 
 fn clone_all(listeners: &[Listener]) -> io::Result<Vec<Listener>> {
