@@ -85,21 +85,6 @@ impl Code {
     }
 }
 
-/// What a relay counts while it goes.
-#[derive(Debug, Default)]
-pub struct Traffic {
-    /// Bytes that the server was sent.
-    pub to_server: u64,
-    /// Bytes that the client was sent.
-    pub to_client: u64,
-    /// When the server was connected.
-    pub connected: Option<Instant>,
-    /// When the server's first byte came.
-    pub first_byte: Option<Instant>,
-    /// Why it ended, where its outcome does not say.
-    pub code: Option<Code>,
-}
-
 /// Milliseconds, as many as there may be in a log line. `u32::MAX` is "it did not come to that".
 type Millis = u32;
 
@@ -107,6 +92,36 @@ const NEVER: Millis = Millis::MAX;
 
 fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(NEVER - 1).min(NEVER - 1)
+}
+
+/// What a relay counts while it goes.
+#[derive(Debug)]
+pub struct Traffic {
+    /// Bytes that the server was sent.
+    pub to_server: u64,
+    /// Bytes that the client was sent.
+    pub to_client: u64,
+    /// When the server was connected.
+    pub connected: Option<Instant>,
+    /// From then to the server's first byte.
+    first_byte: Millis,
+    /// Why it ended, where its outcome does not say.
+    pub code: Option<Code>,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self { to_server: 0, to_client: 0, connected: None, first_byte: NEVER, code: None }
+    }
+}
+
+impl Traffic {
+    /// The server's first byte has come now. Returns how long after the connect.
+    pub(crate) fn answered(&mut self) -> Option<Duration> {
+        let taken = self.connected?.elapsed();
+        self.first_byte = millis(taken);
+        Some(taken)
+    }
 }
 
 /// What a connection did and where its time went.
@@ -198,8 +213,7 @@ impl Account {
     /// Milliseconds from the connect to the server's first byte. None: there was none.
     #[must_use]
     pub fn first_byte(&self) -> Option<u64> {
-        let Traffic { connected, first_byte, .. } = self.traffic;
-        Some(millis(first_byte?.saturating_duration_since(connected?)).into())
+        known(self.traffic.first_byte)
     }
 
     /// Milliseconds from the connect to the end. None: nothing was connected.
@@ -231,7 +245,7 @@ impl Account {
         match self {
             Self { decided: NEVER, .. } => deciding,
             _ if !self.is_connected() => connecting,
-            Self { traffic: Traffic { first_byte: None, .. }, .. } => waiting,
+            Self { traffic: Traffic { first_byte: NEVER, .. }, .. } => waiting,
             _ => data,
         }
     }
@@ -328,7 +342,7 @@ mod tests {
         letters.push(account.code().letters());
         account.connected(Instant::now());
         letters.push(account.code().letters());
-        account.traffic.first_byte = Some(Instant::now());
+        account.traffic.answered();
         letters.push(account.code().letters());
         assert_eq!(letters, ["KR", "KC", "KH", "KD"]);
     }

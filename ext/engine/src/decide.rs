@@ -45,10 +45,7 @@ pub(crate) async fn decide<R: Router, O: Observer>(
     let mut undecided = Undecided { context, socket, client, account, received: Bytes::new(), is_introduced };
     let verdict = match context.config.decision_timeout {
         None => undecided.decide().await?,
-        Some(limit) => match Box::pin(timeout(limit, undecided.decide())).await {
-            Ok(decided) => decided?,
-            Err(_) => Box::pin(undecided.overdue(limit)).await?,
-        },
+        Some(limit) => Box::pin(undecided.decide_within(limit)).await?,
     };
     undecided.account.decided(undecided.client.age());
     Ok((verdict, undecided.received))
@@ -79,6 +76,14 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
             self.hear().await?;
         }
         self.ask().await
+    }
+
+    /// The same, for as long as the time is not over.
+    async fn decide_within(&mut self, limit: Duration) -> Result<Verdict, End> {
+        match timeout(limit, self.decide()).await {
+            Ok(decided) => decided,
+            Err(_) => self.overdue(limit).await,
+        }
     }
 
     /// Waits for what the client sends next, unless a drain has no more time for it.

@@ -53,11 +53,14 @@ pub(crate) async fn send_all(
     true
 }
 
+/// Whether closing now could cost the client something: it has not received everything, or is still sending.
+pub(crate) fn may_lose_words(client: &Socket) -> bool {
+    client.is_readable() || unsent(client) > 0
+}
+
 /// Ends our side and discards what comes, until the client has ended its side or `patience` is over.
-/// Returns at once when nothing can be lost: the client has received everything and is silent.
 pub(crate) async fn linger(client: &Socket, patience: Duration) {
-    let nothing_to_lose = !client.is_readable() && unsent(client) == 0;
-    if nothing_to_lose || client.shutdown().is_err() {
+    if client.shutdown().is_err() {
         return;
     }
     let discard_all = async {
@@ -69,5 +72,5 @@ pub(crate) async fn linger(client: &Socket, patience: Duration) {
             }
         }
     };
-    let _ = Box::pin(timeout(patience, discard_all)).await;
+    let _ = timeout(patience, discard_all).await;
 }

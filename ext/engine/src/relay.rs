@@ -10,7 +10,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
@@ -142,7 +142,9 @@ impl<'a> Relay<'a> {
         let down = self.down.poll(cx, server, client, &mut traffic.to_client, &mut moved);
         if self.down.started && !self.answered {
             self.answered = true;
-            self.first_byte(traffic);
+            if let Some(taken) = traffic.answered() {
+                self.meters.took(Time::FirstByte, taken);
+            }
         }
         match down {
             Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(self.client_reset(traffic)),
@@ -165,14 +167,6 @@ impl<'a> Relay<'a> {
             return Poll::Pending;
         }
         self.reset.get_or_insert_with(|| Box::pin(client.reset())).as_mut().poll(cx)
-    }
-
-    fn first_byte(&self, traffic: &mut Traffic) {
-        let now = Instant::now();
-        traffic.first_byte = Some(now);
-        if let Some(connected) = traffic.connected {
-            self.meters.took(Time::FirstByte, now.saturating_duration_since(connected));
-        }
     }
 
     fn client_reset(&self, traffic: &mut Traffic) -> Outcome {

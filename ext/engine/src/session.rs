@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::account::Account;
 use crate::decide::{decide, reset};
 use crate::dial::dial;
-use crate::farewell::{close, linger, send_all};
+use crate::farewell::{close, linger, may_lose_words, send_all};
 use crate::meters::{Count, Meters, Time};
 use crate::relay::{self, Outcome, relay};
 use crate::router::Failure;
@@ -40,8 +40,9 @@ impl Joined {
 
 /// Serves one client to its end.
 ///
-/// What waits is small: the long steps are boxed, so that a relaying connection does not carry the
-/// room that deciding and dialing took. (An `async fn` would hold its arguments twice.)
+/// What waits is small: the long steps are boxed and gone when they are over, so that a relaying connection
+/// does not carry the room that deciding, dialing and taking leave need. (An `async fn` would hold its arguments
+/// twice.)
 #[expect(clippy::manual_async_fn)]
 pub(crate) fn run<R: Router, O: Observer>(
     socket: Socket,
@@ -50,28 +51,58 @@ pub(crate) fn run<R: Router, O: Observer>(
     async move {
         let (context, client, account) = admission.parts();
         let served = guarded(Box::pin(serve(context, &socket, client, account))).await;
-        let (end, heard_all) = served.unwrap_or((End::Failed, false));
-        account.end(&end);
-        count_limit(client.meters(), &end);
-        context.observer.ended(client, &end);
-        if let Some((failure, remote)) = blamed(&end) {
-            guarded(Box::pin(complain(context, &socket, client, account, failure, remote))).await;
-        }
-        if !heard_all {
-            linger(&socket, context.config.linger).await;
+        let heard_all = {
+            let (complaint, heard_all) = conclude(context, &socket, client, account, served);
+            if let Some(complaint) = complaint {
+                guarded(complaint).await;
+            }
+            heard_all
+        };
+        if !heard_all && may_lose_words(&socket) {
+            Box::pin(linger(&socket, context.config.linger)).await;
         }
         close(socket);
         admission.end();
     }
 }
 
+/// Tells why it has ended. Returns what is still to be done about it, and whether all that the client sent was
+/// read. A function, since a coroutine would keep the reason as long as it waits.
+fn conclude<'a, R: Router, O: Observer>(
+    context: &'a Context<R, O>,
+    socket: &'a Socket,
+    client: &'a Client,
+    account: &'a mut Account,
+    served: Option<(End, bool)>,
+) -> (Option<Pin<Box<impl Future<Output = ()> + Send + use<'a, R, O>>>>, bool) {
+    let (end, heard_all) = served.unwrap_or((End::Failed, false));
+    account.end(&end);
+    count_limit(client.meters(), &end);
+    context.observer.ended(client, &end);
+    let complaint =
+        blamed(&end).is_some().then(|| Box::pin(complain(context, socket, client, account, end)));
+    (complaint, heard_all)
+}
+
+/// What a relay's outcome means for the connection.
+fn relayed_end((outcome, client_ended): &(Outcome, bool), socket: &Socket, account: &Account) -> End {
+    let remote = || account.remote.clone().expect("it was connected");
+    match *outcome {
+        Outcome::Finished => End::Relayed,
+        Outcome::Abandoned => End::ClientLeftFirst,
+        Outcome::Idle { limit } => End::Idle { remote: remote(), limit },
+        _ if *client_ended || socket.has_ended() => End::ClientLeftFirst,
+        Outcome::Unanswered => End::ClosedPrematurely { remote: remote() },
+        Outcome::Inactive { elapsed, limit } => End::Inactive { remote: remote(), elapsed, limit },
+    }
+}
+
 /// A panic, which would be a defect, ends its own connection like any other reason: None.
-async fn guarded<F: Future + Unpin>(mut step: F) -> Option<F::Output> {
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut step).poll(cx))) {
+fn guarded<F: Future + Unpin>(mut step: F) -> impl Future<Output = Option<F::Output>> {
+    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut step).poll(cx))) {
         Ok(polled) => polled.map(Some),
         Err(_) => Poll::Ready(None),
     })
-    .await
 }
 
 /// The backend that is to blame for an end, once it was connected.
@@ -89,9 +120,9 @@ async fn complain<R: Router, O: Observer>(
     socket: &Socket,
     client: &Client,
     account: &mut Account,
-    failure: Failure,
-    remote: &Remote,
+    end: End,
 ) {
+    let Some((failure, remote)) = blamed(&end) else { return };
     let Some(question) = context.router.failed(client, failure, remote.to_string()) else { return };
     if let Some(Verdict::Close(Some(words))) = question.await {
         send(context, socket, words, client, account).await;
@@ -99,38 +130,36 @@ async fn complain<R: Router, O: Observer>(
 }
 
 /// Why it ended, and whether all that the client sent was read, to its end.
-async fn serve<R: Router, O: Observer>(
-    context: &Context<R, O>,
-    socket: &Socket,
-    client: &mut Client,
-    account: &mut Account,
-) -> (End, bool) {
-    let (server, start) = match Box::pin(establish(context, socket, client, account)).await {
-        Ok(joined) => joined.into_parts(),
-        Err(end) => return (end, false),
-    };
-    let (outcome, client_ended) = relay(socket, &server, start, &mut account.traffic, client.meters()).await;
-    close(server);
-    let remote = || account.remote.clone().expect("it was connected");
-    let end = match outcome {
-        Outcome::Finished => End::Relayed,
-        Outcome::Abandoned => End::ClientLeftFirst,
-        Outcome::Idle { limit } => End::Idle { remote: remote(), limit },
-        _ if client_ended || socket.has_ended() => End::ClientLeftFirst,
-        Outcome::Unanswered => End::ClosedPrematurely { remote: remote() },
-        Outcome::Inactive { elapsed, limit } => End::Inactive { remote: remote(), elapsed, limit },
-    };
-    (end, client_ended)
+#[expect(clippy::manual_async_fn)] // as for run()
+fn serve<'a, R: Router, O: Observer>(
+    context: &'a Context<R, O>,
+    socket: &'a Socket,
+    client: &'a mut Client,
+    account: &'a mut Account,
+) -> impl Future<Output = (End, bool)> + Send + use<'a, R, O> {
+    async move {
+        let decided = match Box::pin(decide(context, socket, client, account)).await {
+            Ok(decided) => decided,
+            Err(end) => return (end, false),
+        };
+        let (server, start) = match Box::pin(establish(context, socket, client, account, decided)).await {
+            Ok(joined) => joined.into_parts(),
+            Err(end) => return (end, false),
+        };
+        let relayed = relay(socket, &server, start, &mut account.traffic, client.meters()).await;
+        close(server);
+        (relayed_end(&relayed, socket, account), relayed.1)
+    }
 }
 
-/// Decides and dials, and dials again where the router knows another way.
+/// Dials, and dials again where the router knows another way.
 async fn establish<R: Router, O: Observer>(
     context: &Context<R, O>,
     socket: &Socket,
     client: &mut Client,
     account: &mut Account,
+    (mut verdict, mut received): (Verdict, Bytes),
 ) -> Result<Box<Joined>, End> {
-    let (mut verdict, mut received) = decide(context, socket, client, account).await?;
     let mut failures = 0;
     loop {
         let mut route = match verdict {
