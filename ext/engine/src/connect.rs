@@ -42,7 +42,7 @@ pub(crate) enum Opened {
 /// finds its end.
 pub(crate) fn open(address: &SockAddr, from: From, first: &mut Bytes) -> io::Result<Opened> {
     // Nothing can fail any more after the write: what it took is not there for the next backend.
-    let server = Socket::new(begin(address, from, first)?)?;
+    let server = Socket::new(begin(address, from)?)?;
     match write_now(&server, first) {
         Ok(count) if count > 0 => {
             first.advance(count);
@@ -143,19 +143,13 @@ pub(crate) fn unix_address(path: &str) -> io::Result<SockAddr> {
     }
 }
 
-/// socket(2) and connect(2), which goes on in the background. Tells TCP what it should know beforehand.
-fn begin(address: &SockAddr, from: From, first: &Bytes) -> io::Result<Unregistered> {
+/// socket(2) and connect(2), which goes on in the background.
+fn begin(address: &SockAddr, from: From) -> io::Result<Unregistered> {
     let socket = nonblocking(Domain::from(i32::from(address.family())))?;
     if let Some(remote) = address.as_socket() {
         socket.set_tcp_nodelay(true)?;
         #[cfg(target_os = "linux")]
-        {
-            unpaced_within_machine(&socket, remote);
-            // What is sent at once takes the acknowledgement of the handshake with it: a packet less (tcp(7)).
-            if !first.is_empty() {
-                let _ = socket.set_tcp_quickack(false);
-            }
-        }
+        unpaced_within_machine(&socket, remote);
         from.keepalive.apply(&socket);
         if let Some(local) = from.local {
             bind(&socket, local)?;

@@ -254,7 +254,8 @@ impl Flow {
         let mut turn = 0;
         let polled = self.poll_turn(cx, source, sink, sent, moved, &mut turn);
         // Whoever was woken for something else has not paused, and a pause alone is not the end of bulk.
-        self.streak = if 0 < turn && turn < SMALL { self.streak / 2 } else { (self.streak + turn).min(4 * BULK) };
+        self.streak =
+            if 0 < turn && turn < SMALL { self.streak / 2 } else { (self.streak + turn).min(4 * BULK) };
         polled
     }
 

@@ -79,8 +79,7 @@ fn conclude<'a, R: Router, O: Observer>(
     account.end(&end);
     count_limit(client.meters(), &end);
     context.observer.ended(client, &end);
-    let complaint =
-        blamed(&end).is_some().then(|| Box::pin(complain(context, socket, client, account, end)));
+    let complaint = blamed(&end).is_some().then(|| Box::pin(complain(context, socket, client, account, end)));
     (complaint, heard_all)
 }
 
