@@ -24,20 +24,6 @@ use crate::{Client, End, Observer, Remote, Route, Router, Verdict, proxy_protoco
 /// How often the router may name another backend for one client after the last one could not be reached.
 const MAX_REDIRECTS: u32 = 10;
 
-/// What the relay needs, once everything is decided and connected.
-struct Joined {
-    server: Socket,
-    start: relay::Start,
-}
-
-impl Joined {
-    /// Taken apart by a function: an `async fn` would keep what it has moved out of.
-    #[expect(clippy::boxed_local)]
-    fn into_parts(self: Box<Self>) -> (Socket, relay::Start) {
-        (self.server, self.start)
-    }
-}
-
 /// Serves one client to its end.
 ///
 /// What waits is small: the long steps are boxed and gone when they are over, so that a relaying connection
@@ -142,7 +128,7 @@ fn serve<'a, R: Router, O: Observer>(
             Err(end) => return (end, false),
         };
         let (server, start) = match Box::pin(establish(context, socket, client, account, decided)).await {
-            Ok(joined) => joined.into_parts(),
+            Ok(connected) => connected,
             Err(end) => return (end, false),
         };
         let relayed = relay(socket, &server, start, &mut account.traffic, client.meters()).await;
@@ -151,14 +137,14 @@ fn serve<'a, R: Router, O: Observer>(
     }
 }
 
-/// Dials, and dials again where the router knows another way.
+/// Dials, and dials again where the router knows another way. Returns what the relay begins with.
 async fn establish<R: Router, O: Observer>(
     context: &Context<R, O>,
     socket: &Socket,
     client: &mut Client,
     account: &mut Account,
     (mut verdict, mut received): (Verdict, Bytes),
-) -> Result<Box<Joined>, End> {
+) -> Result<(Socket, relay::Start), End> {
     let mut failures = 0;
     loop {
         let mut route = match verdict {
@@ -210,7 +196,7 @@ async fn establish<R: Router, O: Observer>(
                     half_closed_timeout: context.config.half_closed_timeout,
                     idle_timeout: context.config.idle_timeout,
                 };
-                return Ok(Box::new(Joined { server, start }));
+                return Ok((server, start));
             }
             Err(None) => return Err(End::ClientLeftFirst),
             Err(Some(rounds)) => rounds,
