@@ -19,7 +19,7 @@ RSpec.describe "The cost" do
     counts = SystemCalls.count(proxy.pid) { connections.times { serve } }
     each = per(connections, counts)
     # The request and the answer, and an end of each side. The connection before may end in this one's count.
-    # The backend's socket is told of Nagle (1), how to notice a vanished peer (3), and where BBR is the system's default, not
+    # The backend's socket is told of Nagle (1), how to notice a vanished peer (3), and where BBR is the default, not
     # to pace what stays within the machine (1).
     options = bbr? ? 5 : 4
     most = { "accept4" => 2, "recvfrom" => 4, "sendto" => 2, "socket" => 1, "connect" => 1, "close" => 2,
