@@ -33,7 +33,7 @@ pub struct Config {
     pub user_timeout: Option<Duration>,
     /// Once a drain has begun: how long clients that have sent something may stay undecided.
     pub undecided_drain: Duration,
-    /// How long a closing connection waits for its client to take the last bytes.
+    /// How long a closing connection waits for its client to take some more of the last bytes.
     pub linger: Duration,
 }
 

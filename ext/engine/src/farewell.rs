@@ -4,8 +4,10 @@
 //! answers with a reset, and a reset throws away what the peer has not received yet (RFC 9112,
 //! section 9.6). So a client that is still sending is listened to for a while.
 
+use std::future::poll_fn;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Context;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -14,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::account::Traffic;
 use crate::scratch;
-use crate::socket::{Socket, is_would_block};
+use crate::socket::Socket;
 use crate::stream::Stream;
 use crate::system::unsent;
 
@@ -42,7 +44,7 @@ pub(crate) async fn send_all(
     traffic: &mut Traffic,
 ) -> bool {
     while !words.is_empty() {
-        match timeout(patience, std::future::poll_fn(|cx| client.poll_write(cx, &words))).await {
+        match timeout(patience, poll_fn(|cx| client.poll_write(cx, &words))).await {
             Ok(Ok(count)) => {
                 words.advance(count);
                 traffic.to_client += count as u64;
@@ -58,19 +60,71 @@ pub(crate) fn may_lose_words(client: &Socket) -> bool {
     client.is_readable() || unsent(client) > 0
 }
 
-/// Ends our side and discards what comes, until the client has ended its side or `patience` is over.
+/// Ends our side and discards what comes, until the client has ended its side, or has taken nothing of what it was
+/// sent for as long as `patience`.
 pub(crate) async fn linger(client: &Socket, patience: Duration) {
+    let mut pending = unsent(client);
     if client.shutdown().is_err() {
         return;
     }
-    let discard_all = async {
-        while client.readable().await.is_ok() {
-            match scratch::with(scratch::SIZE, |scratch| client.try_read(scratch)) {
-                Ok(1..) => {}
-                Err(error) if is_would_block(&error) => {}
-                _ => return,
-            }
+    while timeout(patience, discard_all(client)).await.is_err() {
+        let rest = unsent(client);
+        if rest == 0 || rest >= pending {
+            return;
         }
-    };
-    let _ = timeout(patience, discard_all).await;
+        pending = rest;
+    }
+}
+
+async fn discard_all(client: &Socket) {
+    let read = |cx: &mut Context<'_>| scratch::with(scratch::SIZE, |scratch| client.poll_read(cx, scratch));
+    while matches!(poll_fn(read).await, Ok(1..)) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+
+    use tokio::task::yield_now;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    /// Full of what its client has not taken.
+    async fn full() -> (Arc<Socket>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let socket = Socket::new(stream).unwrap();
+        socket.writable().await.unwrap();
+        while socket.try_write(&[b'x'; 64 * 1024]).is_ok() {}
+        (Arc::new(socket), client)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_on_sending_is_waited_for_as_long_as_it_takes_what_it_was_sent() {
+        let (socket, mut client) = full().await;
+        let lingering = tokio::spawn({
+            let socket = Arc::clone(&socket);
+            async move { linger(&socket, PATIENCE).await }
+        });
+        yield_now().await;
+        for _ in 0..5 {
+            let before = unsent(&socket);
+            while unsent(&socket) >= before {
+                assert!(client.read(&mut [0; 4096]).unwrap() > 0);
+            }
+            client.write_all(b"still here").unwrap();
+            advance(PATIENCE).await;
+            yield_now().await;
+            assert!(!lingering.is_finished());
+        }
+        lingering.await.unwrap(); // It takes nothing any more.
+        assert!(unsent(&socket) > 0);
+    }
 }
