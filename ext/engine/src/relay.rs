@@ -357,8 +357,8 @@ impl Flow {
             self.pipe = Some(pipe);
             return Some(Poll::Pending);
         }
-        if self.streak < BULK {
-            return None; // A pause: the pipe goes back to the pool.
+        if self.streak < BULK || source.has_urgent() {
+            return None; // The pipe goes back to the pool.
         }
         let count = match pipe.poll_fill(cx, source) {
             Poll::Pending => return Some(Poll::Pending),

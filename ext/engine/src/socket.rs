@@ -23,6 +23,12 @@ const SEND: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const SEND: SendFlags = SendFlags::empty();
 
+/// What tells of urgent data (tcp(7)), where the system does.
+#[cfg(target_os = "linux")]
+const URGENT: Interest = Interest::PRIORITY;
+#[cfg(not(target_os = "linux"))]
+const URGENT: Interest = Interest::READABLE;
+
 /// A socket that never blocks.
 #[derive(Debug)]
 pub struct Socket(AsyncFd<OwnedFd>);
@@ -33,7 +39,7 @@ impl Socket {
     /// # Errors
     /// When the runtime's epoll instance has no room for it.
     pub fn new(socket: impl Into<OwnedFd>) -> io::Result<Self> {
-        register(socket.into(), Interest::READABLE | Interest::WRITABLE).map(Self)
+        register(socket.into(), Interest::READABLE | Interest::WRITABLE | URGENT).map(Self)
     }
 
     /// Reads what is there, without asking whether it is known to be readable.
@@ -63,10 +69,6 @@ impl Socket {
         self.0.poll_write_ready(cx).map_ok(drop)
     }
 
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await.map(drop)
-    }
-
     pub(crate) async fn writable(&self) -> io::Result<()> {
         self.0.writable().await.map(drop)
     }
@@ -83,17 +85,23 @@ impl Socket {
 
     /// Whether the peer is known to have sent something, or its end.
     pub(crate) fn is_readable(&self) -> bool {
-        self.readiness().is_some()
+        self.readiness(Interest::READABLE).is_some()
     }
 
     /// Whether the peer is known to have ended its side, without reading what it sent before.
     pub(crate) fn has_ended(&self) -> bool {
-        self.readiness().is_some_and(Ready::is_read_closed)
+        self.readiness(Interest::READABLE).is_some_and(Ready::is_read_closed)
     }
 
-    /// What is known about reading, without asking the kernel.
-    fn readiness(&self) -> Option<Ready> {
-        let mut ready = std::pin::pin!(self.0.ready(Interest::READABLE));
+    /// Whether the peer has ever sent urgent data, before which splice(2) stops.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn has_urgent(&self) -> bool {
+        self.readiness(URGENT).is_some_and(Ready::is_priority)
+    }
+
+    /// What is known, without asking the kernel.
+    fn readiness(&self, interest: Interest) -> Option<Ready> {
+        let mut ready = std::pin::pin!(self.0.ready(interest));
         match ready.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(guard)) => Some(guard.ready()),
             Poll::Ready(Err(_)) => Some(Ready::READ_CLOSED),
@@ -119,7 +127,8 @@ impl AsFd for Socket {
 impl Stream for Socket {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let count = ready!(poll_until_done(|| self.poll_read_ready(cx), || self.try_read(buffer)))?;
-        if 0 < count && count < buffer.len() {
+        // A read stops before urgent data, whatever comes after it.
+        if 0 < count && count < buffer.len() && self.try_io(URGENT, || Ok(())).is_err() {
             self.exhausted(Interest::READABLE);
         }
         Poll::Ready(Ok(count))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proxymachine_engine::{Config, Verdict};
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use crate::support::*;
@@ -49,6 +49,27 @@ async fn an_echo_of_bulk_does_not_stall() {
     assert_eq!(tokio::io::copy(&mut reader, &mut writer).await.unwrap(), BULK as u64);
     drop(server);
     client.await.unwrap();
+    proxy.finish().await;
+}
+
+/// splice(2) does not get past an urgent byte.
+#[tokio::test]
+async fn bulk_with_urgent_data_in_it_does_not_stall() {
+    let backend = Backend::start();
+    let proxy = Proxy::start(always(&backend.remote));
+    let mut client = proxy.client().await;
+    let sending = tokio::spawn(async move {
+        send_pattern(&mut client, 8 * PERIOD).await;
+        let urgent = || SockRef::from(&client).send_out_of_band(b"!");
+        client.async_io(Interest::WRITABLE, urgent).await.unwrap();
+        send_pattern(&mut client, 8 * PERIOD).await;
+        client.shutdown().await.unwrap();
+        is_over(&mut client).await;
+    });
+    let mut server = backend.accept().await;
+    assert_eq!(collect(&mut server).await, 16 * PERIOD);
+    drop(server);
+    sending.await.unwrap();
     proxy.finish().await;
 }
 

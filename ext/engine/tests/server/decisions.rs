@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use proxymachine_engine::{End, Verdict};
+use socket2::SockRef;
 
 use crate::support::*;
 
@@ -38,6 +39,35 @@ async fn bytes_that_arrive_while_the_router_thinks_are_asked_about_after_it_said
     assert_eq!(second.data, "early late");
     second.answer(Verdict::Close(None));
     is_over(&mut client).await;
+    proxy.finish().await;
+}
+
+/// A read ends before the urgent byte (tcp(7)), which must not be taken for the end of what there is.
+#[tokio::test]
+async fn what_follows_urgent_data_is_not_forgotten() {
+    let backend = Backend::start();
+    let (router, mut questions) = asking();
+    let proxy = Proxy::start(router);
+    let mut client = proxy.client_with("one").await;
+    let first = questions.next().await;
+    write(&mut client, " two").await;
+    SockRef::from(&client).send_out_of_band(b"!").unwrap();
+    write(&mut client, " three").await;
+    first.answer(Verdict::Wait(None));
+    let mut next = questions.next().await;
+    if next.data == "one two" {
+        next.answer(Verdict::Wait(None));
+        next = questions.next().await;
+    }
+    assert_eq!(next.data, "one two three");
+    next.answer(Verdict::connect(backend.remote.clone()));
+    let mut server = backend.accept().await;
+    assert_eq!(read(&mut server, 13).await, b"one two three");
+    write(&mut client, "four").await;
+    SockRef::from(&client).send_out_of_band(b"!").unwrap();
+    write(&mut client, " five").await;
+    assert_eq!(read(&mut server, 9).await, b"four five");
+    drop((client, server));
     proxy.finish().await;
 }
 

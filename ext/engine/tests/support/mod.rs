@@ -17,7 +17,9 @@ use proxymachine_engine::{
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
-pub use peers::{Backend, answer, collect, is_over, pattern, read, read_to_end, reset, send_pattern, write};
+pub use peers::{
+    Backend, PERIOD, answer, collect, is_over, pattern, read, read_to_end, reset, send_pattern, write,
+};
 pub use recorder::{Event, Recorder};
 
 /// No wait in a test is longer; only a defect makes one that long.

@@ -131,7 +131,7 @@ pub fn pattern(range: std::ops::Range<usize>) -> Vec<u8> {
 }
 
 /// Pattern streams repeat after so many bytes; no buffer on the way has a size like that.
-const PERIOD: usize = 1_000_003;
+pub const PERIOD: usize = 1_000_003;
 
 /// Sends the first `total` bytes of an endless pattern.
 pub async fn send_pattern(stream: &mut (impl AsyncWrite + Unpin), total: usize) {
