@@ -16,6 +16,7 @@ use crate::account::Account;
 use crate::keepalive::Keepalive;
 use crate::meters::Count;
 use crate::room::Room;
+use crate::socket_file::SocketFile;
 use crate::system::register;
 use crate::{
     Client, Config, Endpoint, Error, Listener, Observer, Outcome, Router, Shutdown, Socket, Stats, session,
@@ -269,18 +270,34 @@ async fn serve<R: Router, O: Observer>(control: &Control<R, O>, context: &Contex
     }
 }
 
+/// Where one thread accepts the clients of a listener.
+struct Door {
+    listener: AsyncFd<OwnedFd>,
+    endpoint: Arc<Endpoint>,
+    /// Kept for as long as somebody may connect to it.
+    _file: Option<Arc<SocketFile>>,
+}
+
+impl Door {
+    fn open(listener: &Listener) -> io::Result<Self> {
+        let (socket, endpoint, file) = listener.try_clone()?.into_parts();
+        Ok(Self { listener: register(socket, Interest::READABLE)?, endpoint, _file: file })
+    }
+}
+
 /// Accepts by one plan after the other.
 async fn accept_all<R: Router, O: Observer>(control: &Control<R, O>) {
     let mut plans = control.0.subscribe();
     loop {
-        let (listeners, context) = {
+        let (doors, context) = {
             let plan = plans.borrow_and_update();
-            (clone_all(&plan.listeners), Arc::clone(&plan.context))
+            let doors: io::Result<Vec<Door>> = plan.listeners.iter().map(Door::open).collect();
+            (doors, Arc::clone(&plan.context))
         };
-        match listeners {
-            Ok(listeners) => {
-                for listener in listeners {
-                    tokio::spawn(accept(listener, Arc::clone(&context), plans.clone()));
+        match doors {
+            Ok(doors) => {
+                for door in doors {
+                    tokio::spawn(accept(door, Arc::clone(&context), plans.clone()));
                 }
             }
             Err(error) => {
@@ -307,16 +324,11 @@ async fn empty<R: Router, O: Observer>(context: &Context<R, O>) {
 
 /// Accepts until a drain begins, or until there is another plan.
 async fn accept<R: Router, O: Observer>(
-    listener: Listener,
+    door: Door,
     context: Arc<Context<R, O>>,
     mut plans: watch::Receiver<Plan<R, O>>,
 ) {
-    // The file is kept for as long as somebody may connect to it.
-    let (socket, endpoint, _file) = listener.into_parts();
-    let listener = match register(socket, Interest::READABLE) {
-        Ok(listener) => listener,
-        Err(error) => return context.observer.accept_failed(&error),
-    };
+    let Door { listener, endpoint, _file } = door;
     let serve = |(socket, peer)| {
         let client = Client::new(peer, Arc::clone(&endpoint));
         tokio::spawn(session::run(socket, Admission::new(&context, client)));
