@@ -4,8 +4,21 @@
 RSpec.describe "A flood" do
   mebibyte = 1024 * 1024
 
-  running(:proxy) { Puppet.start }
+  running(:proxy) { Puppet.start("slow_block 0; AWAKE = LOG_FILE") }
   unharmed(:proxy)
+
+  let(:alarm) { File.join(proxy.dir, "log") }
+
+  # Meanwhile a block sleeps, so that everything else waits for Ruby.
+  def while_a_block_sleeps
+    sleeper = connect.write("puts 'asleep'; sleep 0.01 until File.exist?(AWAKE); { :close => 'awake' }\n")
+    eventually { proxy.recent_log.include?("asleep\n") }
+    yield
+  ensure
+    File.write(alarm, "")
+    expect(sleeper.read_all).to eq "awake"
+    File.delete(alarm)
+  end
 
   def connect(to = proxy)
     FaultyPeer.connect(to.port)
@@ -50,6 +63,14 @@ RSpec.describe "A flood" do
     end
     flooding.join
     expect_trouble(eventually { trouble.first })
+  end
+
+  it "of clients that leave before the block has heard of them leaves nothing of what they sent" do
+    while_a_block_sleeps do
+      before = proxy.resident_bytes
+      8000.times { connect.write("x" * 16_000).reset }
+      expect(proxy.resident_bytes - before).to be < 48 * mebibyte
+    end
   end
 
   # While the process is stopped, the kernel goes on to make connections, which wait in the backlog.

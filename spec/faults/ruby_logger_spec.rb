@@ -129,6 +129,22 @@ RSpec.describe "A LOGGER" do
     [reader, writer].each(&:close)
   end
 
+  # One client's attempts make the lines while another one's block sleeps.
+  it "that waits for a block for too many lines loses some, and says how many" do
+    proxy = Puppet.start("admin 0; AWAKE = LOG_FILE")
+    route = "{ :remote => [#{address_of_refused.inspect}] * 1000, :retries => 200, :retry_delay => 0 }"
+    dialing = connect(proxy).write("#{route}\n")
+    eventually { proxy.log.include?("Establishing new connection") }
+    sleeper = connect(proxy).write("sleep 0.01 until File.exist?(AWAKE); { :close => 'awake' }\n")
+    eventually { expect(Admin.get(proxy, "/metrics")).to match(/^proxymachine_connect_retries_total.* 200$/) }
+    File.write(File.join(proxy.dir, "log"), "")
+    expect([sleeper, dialing].map(&:read_all)).to eq ["awake", ""]
+    lost = eventually { proxy.log[/WARN -- : Lost (\d+) log lines: 100000 waited for a block or for the log\.$/, 1] }
+    expect(lost.to_i).to be_positive
+    expect_service(proxy)
+    expect_end(proxy)
+  end
+
   it "on a full disk costs its lines only" do
     proxy = with_logger("LOGGER = Logger.new(File.open('/dev/full', 'w').tap { |file| file.sync = true })")
     expect_service(proxy)

@@ -14,20 +14,38 @@ use crate::ask::Asker;
 use crate::bridge::Bridge;
 use crate::gvl::Signal;
 use crate::lock;
-use crate::queue::{Answers, Event, Question};
+use crate::queue::{Answers, CALLS, Event, Question};
 
 /// What waits for a thread, and the threads that wait for something to do.
 #[derive(Default)]
 pub struct Pool {
-    questions: Mutex<VecDeque<(Question, Option<Handle>)>>,
+    questions: Mutex<Questions>,
     idle: Mutex<Vec<Arc<Signal>>>,
     closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Questions {
+    waiting: VecDeque<(Question, Option<Handle>)>,
+    /// Those that somebody waited for at the last look.
+    wanted: usize,
+}
+
+impl Questions {
+    /// What a client has sent is not kept when it has left.
+    fn push(&mut self, question: Question, origin: Option<Handle>) {
+        self.waiting.push_back((question, origin));
+        if self.waiting.len() > CALLS.max(2 * self.wanted) {
+            self.waiting.retain(|(question, _)| !question.is_abandoned());
+            self.wanted = self.waiting.len();
+        }
+    }
 }
 
 impl Pool {
     /// Has a question answered by whoever is free, the one that was busy last first.
     pub fn push(&self, question: Question, origin: Option<Handle>) {
-        lock(&self.questions).push_back((question, origin));
+        lock(&self.questions).push(question, origin);
         if let Some(idle) = lock(&self.idle).pop() {
             idle.raise();
         }
@@ -49,7 +67,7 @@ impl Pool {
         let mut answers = Answers::default();
         loop {
             asker.check_fork()?;
-            let next = lock(&self.questions).pop_front();
+            let next = lock(&self.questions).waiting.pop_front();
             if let Some((question, origin)) = next {
                 if question.is_abandoned() {
                     continue;
@@ -68,7 +86,7 @@ impl Pool {
             }
             // Whoever pushes after this finds the signal; what came before is found by another look.
             lock(&self.idle).push(Arc::clone(&signal));
-            if lock(&self.questions).is_empty() && !self.closed.load(SeqCst) {
+            if lock(&self.questions).waiting.is_empty() && !self.closed.load(SeqCst) {
                 let waited = signal.wait(None);
                 self.forget(&signal);
                 waited?;

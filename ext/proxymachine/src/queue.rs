@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::gvl::Signal;
 use crate::lock;
-use crate::log::Line;
+use crate::log::{Line, Severity};
 
 /// What an engine thread tells or asks.
 pub enum Event {
@@ -25,6 +25,16 @@ pub enum Event {
     Line(Line),
     /// Something of the config is to be called.
     Call(Call),
+}
+
+impl Event {
+    fn is_line(&self) -> bool {
+        matches!(self, Self::Line(_))
+    }
+
+    fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Call(Call::Block(question)) if question.is_abandoned())
+    }
 }
 
 /// What of the config is to be called.
@@ -86,9 +96,86 @@ pub struct Batch {
     pub origin: Option<Handle>,
 }
 
+/// Lines that may wait for a block that takes its time, or for a log that takes none; further ones are lost.
+const LINES: usize = 100_000;
+
+/// So many calls may wait before it is looked whether somebody waits for them.
+pub const CALLS: usize = 1024;
+
+/// What waits for the Ruby thread, however long that is busy: clients come and leave meanwhile.
+#[derive(Default)]
+struct Waiting {
+    batches: Vec<Batch>,
+    lines: usize,
+    calls: usize,
+    /// Calls that somebody waited for at the last look.
+    wanted: usize,
+    /// Lines that found no room.
+    lost: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, mut batch: Batch) {
+        let lines = batch.events.iter().filter(|event| event.is_line()).count();
+        self.calls += batch.events.len() - lines;
+        if self.lines + lines > LINES {
+            batch.events.retain(|event| !event.is_line());
+            self.lost += lines;
+        } else {
+            self.lines += lines;
+        }
+        self.batches.push(batch);
+        if self.calls > CALLS.max(2 * self.wanted) {
+            self.forget_abandoned();
+        }
+    }
+
+    /// What a client has sent is not kept when it has left.
+    fn forget_abandoned(&mut self) {
+        self.calls = 0;
+        self.batches.retain_mut(|batch| {
+            batch.events.retain(|event| !event.is_abandoned());
+            batch.events.shrink_to_fit();
+            self.calls += batch.events.iter().filter(|event| !event.is_line()).count();
+            !batch.events.is_empty()
+        });
+        self.wanted = self.calls;
+    }
+
+    fn take(&mut self) -> Vec<Batch> {
+        self.tell_lost();
+        mem::take(self).batches
+    }
+
+    /// The lines alone. What is asked waits on.
+    fn take_lines(&mut self) -> Vec<Line> {
+        self.tell_lost();
+        self.lines = 0;
+        let mut lines = Vec::new();
+        for batch in &mut self.batches {
+            for event in mem::take(&mut batch.events) {
+                match event {
+                    Event::Line(line) => lines.push(line),
+                    call @ Event::Call(_) => batch.events.push(call),
+                }
+            }
+        }
+        lines
+    }
+
+    fn tell_lost(&mut self) {
+        let lost = mem::take(&mut self.lost);
+        if lost > 0 {
+            let text = format!("Lost {lost} log lines: {LINES} waited for a block or for the log.");
+            let line = Event::Line(Line::new(Severity::Warn, text));
+            self.batches.push(Batch { events: vec![line], origin: None });
+        }
+    }
+}
+
 /// The events that wait for the Ruby thread.
 pub struct Queue {
-    batches: Mutex<Vec<Batch>>,
+    waiting: Mutex<Waiting>,
     /// Raised for a batch, the end of the engine, or a title that needs to be renewed.
     pub signal: Signal,
     /// Raised once more when all threads have finished, for whoever waits for that alone.
@@ -104,7 +191,7 @@ impl Queue {
     /// For `threads` engine threads.
     pub fn new(threads: usize) -> Self {
         Self {
-            batches: Mutex::default(),
+            waiting: Mutex::default(),
             signal: Signal::default(),
             finished: Signal::default(),
             threads: AtomicUsize::new(threads),
@@ -143,27 +230,18 @@ impl Queue {
     }
 
     fn push(&self, batch: Batch) {
-        lock(&self.batches).push(batch);
+        lock(&self.waiting).add(batch);
         self.signal.raise();
     }
 
     /// Takes all that is there.
     pub fn take(&self) -> Vec<Batch> {
-        mem::take(&mut *lock(&self.batches))
+        lock(&self.waiting).take()
     }
 
     /// Takes the lines out of what is there, for a log that cannot wait for the Ruby thread. Whoever asks is asked on.
     pub fn take_lines(&self) -> Vec<Line> {
-        let mut lines = Vec::new();
-        for batch in lock(&self.batches).iter_mut() {
-            for event in mem::take(&mut batch.events) {
-                match event {
-                    Event::Line(line) => lines.push(line),
-                    call @ Event::Call(_) => batch.events.push(call),
-                }
-            }
-        }
-        lines
+        lock(&self.waiting).take_lines()
     }
 
     /// An engine thread is done.
