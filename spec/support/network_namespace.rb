@@ -6,10 +6,11 @@ require "fiddle"
 # until it leaves, and so are the threads and processes that it starts meanwhile.
 class NetworkNamespace
   CLONE_NEWNET = 0x40000000
+  OWN = "/proc/thread-self/ns/net"
 
   # Why there can be none, or nil.
   def self.missing
-    return "namespaces are Linux's" unless File.exist?("/proc/thread-self/ns/net")
+    return "namespaces are Linux's" unless File.exist?(OWN)
 
     new.leave
     nil
@@ -17,9 +18,34 @@ class NetworkNamespace
     "this process may not make a network namespace (#{e.message})"
   end
 
+  # A function of the C library that takes numbers.
+  def self.call(name, *arguments)
+    function = Fiddle::Function.new(Fiddle.dlopen(nil)[name], [Fiddle::TYPE_INT] * arguments.size, Fiddle::TYPE_INT)
+    raise SystemCallError.new(name, Fiddle.last_error) unless function.call(*arguments).zero?
+  end
+
+  # The calling thread is in that network from now on.
+  def self.enter(file)
+    call("setns", file.fileno, CLONE_NEWNET) unless File.identical?(file, OWN)
+    file.close
+  end
+
+  # Ruby keeps native threads for a while and gives them to new ones. Such a thread is still where it was last, and
+  # belongs where whoever starts it is.
+  module Following
+    def initialize(*arguments)
+      network = File.open(OWN)
+      super do |*given|
+        NetworkNamespace.enter(network)
+        yield(*given)
+      end
+    end
+  end
+
   def initialize
-    @outside = File.open("/proc/thread-self/ns/net")
-    call("unshare", CLONE_NEWNET)
+    Thread.prepend(Following)
+    @outside = File.open(OWN)
+    NetworkNamespace.call("unshare", CLONE_NEWNET)
     return if system("ip", "link", "set", "lo", "up")
 
     leave
@@ -27,21 +53,12 @@ class NetworkNamespace
   end
 
   def leave
-    call("setns", @outside.fileno, CLONE_NEWNET)
-    @outside.close
+    NetworkNamespace.enter(@outside)
   end
 
   # The ports that connections get which are not bound to one.
   def local_ports=(range)
     File.write("/proc/sys/net/ipv4/ip_local_port_range", "#{range.min} #{range.max}")
-  end
-
-  private
-
-  # A function of the C library that takes numbers.
-  def call(name, *arguments)
-    function = Fiddle::Function.new(Fiddle.dlopen(nil)[name], [Fiddle::TYPE_INT] * arguments.size, Fiddle::TYPE_INT)
-    raise SystemCallError.new(name, Fiddle.last_error) unless function.call(*arguments).zero?
   end
 
   # In a group: its examples, and what it starts, are in a network of their own.
