@@ -190,6 +190,8 @@ module Prerequisites
     [:test, "logrotate", { debian: "logrotate", fedora: "logrotate", arch: "logrotate", homebrew: "logrotate" },
      %w[logrotate --version]],
     [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],
+    [:test, "parallel_tests (the gem)", { debian: "ruby-parallel-tests", gem: "parallel_tests" },
+     -> { gem?("parallel_tests") }],
     [:test, "rubocop", { debian: "rubocop", gem: "rubocop" }, -> { gem?("rubocop") }],
     [:test, "cargo fmt", { debian: "rustfmt", fedora: "rustfmt", rustup: "component add rustfmt" },
      %w[cargo fmt --version]],

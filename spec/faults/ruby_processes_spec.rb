@@ -39,7 +39,8 @@ RSpec.describe "A block" do
     end
 
     it "that lives on is no server: a signal ends it, and nobody else" do
-      child = ask("child = fork { sleep }; { :close => child.to_s }\n").to_i
+      begun = "reader, writer = IO.pipe; child = fork { writer.puts; sleep }; reader.gets"
+      child = ask("#{begun}; { :close => child.to_s }\n").to_i
       Process.kill("TERM", child)
       expect(ask("Process.wait(#{child}); { :close => $?.termsig.to_s }\n")).to eq "15"
     end
