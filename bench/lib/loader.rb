@@ -16,7 +16,7 @@ module Bench
 
     def build
       manifest = File.join(CRATE, "Cargo.toml")
-      return if system(*%w[cargo build --release --bin load --locked --quiet --manifest-path], manifest)
+      return if system(*%w[cargo build --release --bin load --bin bare --locked --quiet --manifest-path], manifest)
 
       raise Trouble, "bench/load does not build"
     end

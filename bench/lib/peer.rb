@@ -64,4 +64,4 @@ module Bench
   end
 end
 
-%w[ours original haproxy nginx direct ruby].each { |name| require_relative "peers/#{name}" }
+%w[ours original haproxy nginx bare direct ruby].each { |name| require_relative "peers/#{name}" }

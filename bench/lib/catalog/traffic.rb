@@ -9,7 +9,7 @@ module Bench
       { 4 => 1.15, 32 => 1.0, 256 => 1.0, 1000 => 1.05 }.map do |clients, factor|
         Work.new(name: "short-#{clients}", title: "Short connections, #{clients} clients, logging off", mode: :short,
                  load: { clients: clients, seconds: @seconds }, metrics: Catalog::METRICS[:cost],
-                 contenders: against("haproxy", others: %w[nginx 1.2.4 direct]), goals: [goal(:cpu_us, factor)])
+                 contenders: against("haproxy", others: %w[nginx 1.2.4 bare direct]), goals: [goal(:cpu_us, factor)])
       end
     end
 
@@ -26,7 +26,7 @@ module Bench
         title = "64 B there and back, #{plural(clients, "kept connection")}"
         Work.new(name: "message-#{clients}", title: title, mode: :message,
                  load: { clients: clients, seconds: @seconds }, metrics: Catalog::METRICS[:cost],
-                 contenders: against("haproxy", others: %w[nginx 1.2.4 direct]), goals: goals)
+                 contenders: against("haproxy", others: %w[nginx 1.2.4 bare direct]), goals: goals)
       end
     end
 
@@ -40,7 +40,7 @@ module Bench
     end
 
     def bulk_contenders
-      against("haproxy", "haproxy-splice", others: %w[haproxy-splice-1m nginx 1.2.4 direct])
+      against("haproxy", "haproxy-splice", others: %w[haproxy-splice-1m nginx 1.2.4 bare direct])
     end
 
     def bulk_goals

@@ -1,0 +1,18 @@
+# frozen_string_literal: true
+
+module Bench
+  # A relay and nothing else: what no proxy that copies can be cheaper than. See bench/load/src/bin/bare.rs.
+  class Bare < Peer
+    PROGRAM = File.join(ROOT, "bench/load/target/release/bare")
+
+    def plays?(config)
+      config == "route"
+    end
+
+    def command(setting)
+      [[PROGRAM, setting.port.to_s, setting.backend.to_s], {}]
+    end
+  end
+
+  Peer.register("bare", Bare.new)
+end
