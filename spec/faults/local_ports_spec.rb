@@ -49,6 +49,14 @@ RSpec.describe "A server that has used up the system's ports" do
     expect(@expected_trouble - [used_up]).to eq retries(backend, 1..(@expected_trouble - [used_up]).size)
   end
 
+  it "does not take itself for a backend that is not there" do
+    @network.local_ports = (50_009..50_009)
+    expect(connect.write("{ :remote => '127.0.0.1:50009', :retries => 0 }\n").read_all).to eq ""
+    @network.local_ports = (32_768..60_999)
+    expect(trouble).to match [/\AERROR Connect 127\.0\.0\.1:50009 failed/]
+    expect_trouble(*trouble)
+  end
+
   it "gives up after eleven attempts, and serves the others" do
     held = use_up
     expect(connect.write(Puppet.to(backend)).read_all).to eq ""

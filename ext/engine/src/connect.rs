@@ -13,9 +13,9 @@ use socket2::{Domain, SockAddr, Socket as Unregistered};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep_until};
 
-#[cfg(target_os = "linux")]
-use crate::congestion::unpaced_within_machine;
 use crate::keepalive::Keepalive;
+#[cfg(target_os = "linux")]
+use crate::loopback;
 use crate::resolve::Answer;
 use crate::socket::{Socket, nonblocking, write_now};
 #[cfg(target_os = "linux")]
@@ -149,16 +149,21 @@ fn begin(address: &SockAddr, from: From) -> io::Result<Unregistered> {
     if let Some(remote) = address.as_socket() {
         socket.set_tcp_nodelay(true)?;
         #[cfg(target_os = "linux")]
-        unpaced_within_machine(&socket, remote);
+        loopback::set_unpaced(&socket, remote);
         from.keepalive.apply(&socket);
         if let Some(local) = from.local {
             bind(&socket, local)?;
         }
     }
     match socket.connect(address) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
-        _ => Ok(socket),
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        _ => {}
     }
+    #[cfg(target_os = "linux")]
+    if address.as_socket().is_some_and(|remote| loopback::is_to_itself(&socket, remote)) {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(socket)
 }
 
 /// Binds to an address to connect from.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use socket2::{SockAddr, Socket};
 
 use crate::bind::{open_tcp, open_unix, take_all};
-#[cfg(target_os = "linux")]
-use crate::congestion::unpaced_within_machine;
 use crate::keepalive::Keepalive;
+#[cfg(target_os = "linux")]
+use crate::loopback;
 use crate::networks::Networks;
 use crate::remote::unix_path;
 use crate::socket_file::SocketFile;
@@ -150,7 +150,8 @@ impl Listener {
         }
         socket.set_nonblocking(true)?;
         let file = match unix_path(address) {
-            Some(path) if !path.starts_with('@') => Some(Arc::new(SocketFile::at(path)?)),
+            // Whether somebody has removed it meanwhile or not, the socket listens.
+            Some(path) if !path.starts_with('@') => SocketFile::at(path).ok().map(Arc::new),
             _ => None,
         };
         let endpoint =
@@ -215,7 +216,7 @@ impl Listener {
         let _ = self.socket.set_tcp_nodelay(true);
         keepalive.apply(&self.socket);
         #[cfg(target_os = "linux")]
-        unpaced_within_machine(&self.socket, address);
+        loopback::set_unpaced(&self.socket, address);
         #[cfg(not(target_os = "linux"))]
         let _ = address;
     }

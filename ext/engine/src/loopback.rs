@@ -1,6 +1,7 @@
-//! Bytes that stay within this machine are not paced.
+//! What is different about connections within this machine.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
 use socket2::Socket;
@@ -17,7 +18,7 @@ const DEFAULT: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 /// listens, at a loopback address goes without. What leaves the machine is the operator's business.
 ///
 /// To be called before the connection stands; accepted sockets inherit it from their listener.
-pub(crate) fn unpaced_within_machine(socket: &Socket, address: SocketAddr) {
+pub(crate) fn set_unpaced(socket: &Socket, address: SocketAddr) {
     if address.ip().to_canonical().is_loopback() && is_paced_by_default() {
         let _ = socket.set_tcp_congestion(UNPACED);
     }
@@ -27,4 +28,25 @@ pub(crate) fn unpaced_within_machine(socket: &Socket, address: SocketAddr) {
 fn is_paced_by_default() -> bool {
     static PACED: OnceLock<bool> = OnceLock::new();
     *PACED.get_or_init(|| std::fs::read_to_string(DEFAULT).is_ok_and(|name| name.starts_with("bbr")))
+}
+
+/// Where Linux tells which ports connections get (ip(7)).
+const PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+
+/// Whether a connection has itself at its other end: nobody listens there, and the kernel has chosen just that port
+/// to connect from, which TCP calls a simultaneous open (RFC 9293, section 3.5).
+pub(crate) fn is_to_itself(socket: &Socket, remote: SocketAddr) -> bool {
+    remote.ip().to_canonical().is_loopback()
+        && ports().contains(&remote.port())
+        && socket.local_addr().is_ok_and(|local| local.as_socket() == Some(remote))
+}
+
+/// Asked once, too. All ports, where it is not told.
+fn ports() -> &'static RangeInclusive<u16> {
+    static RANGE: OnceLock<RangeInclusive<u16>> = OnceLock::new();
+    RANGE.get_or_init(|| {
+        let text = std::fs::read_to_string(PORTS).unwrap_or_default();
+        let mut ends = text.split_whitespace().map_while(|word| word.parse().ok());
+        ends.next().unwrap_or(0)..=ends.next().unwrap_or(u16::MAX)
+    })
 }
