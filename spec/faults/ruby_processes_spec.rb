@@ -46,6 +46,29 @@ RSpec.describe "A block" do
     end
   end
 
+  # Ruby frees what the child has copies of when that ends in the ordinary way.
+  describe "whose child ends like any program" do
+    directory = Dir.mktmpdir("proxymachine-sockets")
+    sockets = %w[listener admin].to_h { |name| [name, File.join(directory, name)] }
+    after(:context) { FileUtils.rm_rf(directory) }
+
+    [[], ["--workers", "2"]].each do |arguments|
+      it "leaves the server its sockets#{" with workers" if arguments.any?}" do
+        config = "#{Puppet::CONFIG}listen 'unix:#{sockets["listener"]}'\nadmin 'unix:#{sockets["admin"]}'\n"
+        proxy = ProxyProcess.new(config, args: ["-h", "127.0.0.1", "-p", "0", *arguments])
+        proxy.await(/istening on /)
+        eventually { expect(sockets.values).to all(satisfy { |path| File.socket?(path) }) }
+        client = UnixClient.new(sockets["listener"]).write("Process.wait(fork { 1 }); { :close => $?.success?.to_s }\n")
+        expect(client.read_all).to eq "true"
+        expect(sockets.values).to all(satisfy { |path| File.socket?(path) })
+        proxy.signal("QUIT")
+        expect(proxy.wait).to be_success
+        expect(sockets.values.any? { |path| File.exist?(path) }).to be false
+        expect(proxy.stderr).to eq ""
+      end
+    end
+  end
+
   # The child comes back into a server whose threads it does not have.
   describe "that forks without a block" do
     let(:proxy) { Puppet.start }

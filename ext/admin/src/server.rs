@@ -3,7 +3,9 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::mem;
 use std::os::fd::AsFd;
+use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -97,7 +99,12 @@ impl Admin {
         let thread = thread::Builder::new()
             .name("proxymachine adm".into())
             .spawn(move || run(runtime, acceptors, source, &stopped))?;
-        Ok(Running { stop, thread: Some(thread), _listeners: Arc::clone(&self.listeners) })
+        Ok(Running {
+            stop,
+            thread: Some(thread),
+            owner: process::id(),
+            _listeners: Arc::clone(&self.listeners),
+        })
     }
 }
 
@@ -106,12 +113,18 @@ impl Admin {
 pub struct Running {
     stop: Arc<Notify>,
     thread: Option<thread::JoinHandle<()>>,
+    owner: u32,
     /// The file of a Unix socket is there for as long as somebody answers.
     _listeners: Arc<[Listener]>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.owner != process::id() {
+            // A forked child has no such thread, and whatever that one held at the fork stays so.
+            mem::forget(self.thread.take());
+            return;
+        }
         self.stop.notify_one();
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has ended, too.

@@ -4,22 +4,26 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::process;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// The file of a Unix socket. It is removed with its last listener, unless another one took its place.
+/// The file of a Unix socket. It is removed with its last listener, unless another one took its place, or these are
+/// the copies of a forked child.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
     is_kept: AtomicBool,
+    owner: u32,
 }
 
 impl SocketFile {
     pub(crate) fn at(path: &str) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let metadata = fs::symlink_metadata(&path)?;
-        Ok(Self { path, device: metadata.dev(), inode: metadata.ino(), is_kept: AtomicBool::new(false) })
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        Ok(Self { path, device, inode, is_kept: AtomicBool::new(false), owner: process::id() })
     }
 }
 
@@ -33,7 +37,8 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let is_ours = |file: fs::Metadata| (file.dev(), file.ino()) == (self.device, self.inode);
-        if !self.is_kept.load(Relaxed) && fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+        let is_left = !self.is_kept.load(Relaxed) && self.owner == process::id();
+        if is_left && fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
             let _ = fs::remove_file(&self.path);
         }
     }
