@@ -5,36 +5,17 @@
 //! section 9.6). So a client that is still sending is listened to for a while.
 
 use std::future::poll_fn;
-use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Context;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::account::Traffic;
 use crate::scratch;
 use crate::socket::Socket;
 use crate::stream::Stream;
 use crate::system::unsent;
-
-/// Whether a forked child of this process may hold copies of our sockets.
-static FORKED: AtomicBool = AtomicBool::new(false);
-
-/// To be called when the process forks: from then on connections are ended with shutdown(2) before
-/// they are closed, since a copy in a child that does not exec would keep them open.
-pub fn process_forked() {
-    FORKED.store(true, Relaxed);
-}
-
-/// Closes a socket, for all who hold it.
-pub(crate) fn close(stream: Socket) {
-    if FORKED.load(Relaxed) {
-        let _ = SockRef::from(&stream).shutdown(Shutdown::Both);
-    }
-}
 
 /// Sends words to the client, all of them unless it stops reading for `patience`; then it is false.
 pub(crate) async fn send_all(
@@ -60,6 +41,9 @@ pub(crate) fn may_lose_words(client: &Socket) -> bool {
     client.is_readable() || unsent(client) > 0
 }
 
+/// The longest that a client which goes on sending is listened to, however slowly it takes what it was sent.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// Ends our side and discards what comes, until the client has ended its side, or has taken nothing of what it was
 /// sent for as long as `patience`.
 pub(crate) async fn linger(client: &Socket, patience: Duration) {
@@ -67,9 +51,10 @@ pub(crate) async fn linger(client: &Socket, patience: Duration) {
     if client.shutdown().is_err() {
         return;
     }
+    let end = Instant::now() + LONGEST;
     while timeout(patience, discard_all(client)).await.is_err() {
         let rest = unsent(client);
-        if rest == 0 || rest >= pending {
+        if rest == 0 || rest >= pending || Instant::now() >= end {
             return;
         }
         pending = rest;

@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::account::Account;
 use crate::decide::{decide, reset};
 use crate::dial::dial;
-use crate::farewell::{close, linger, may_lose_words, send_all};
+use crate::farewell::{linger, may_lose_words, send_all};
 use crate::meters::{Count, Meters, Time};
 use crate::relay::{self, Outcome, relay};
 use crate::router::Failure;
@@ -47,7 +47,7 @@ pub(crate) fn run<R: Router, O: Observer>(
         if !heard_all && may_lose_words(&socket) {
             Box::pin(linger(&socket, context.config.linger)).await;
         }
-        close(socket);
+        drop(socket);
         admission.end();
     }
 }
@@ -132,7 +132,7 @@ fn serve<'a, R: Router, O: Observer>(
             Err(end) => return (end, false),
         };
         let relayed = relay(socket, &server, start, &mut account.traffic, client.meters()).await;
-        close(server);
+        drop(server);
         (relayed_end(&relayed, socket, account), relayed.1)
     }
 }

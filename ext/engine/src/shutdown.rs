@@ -59,7 +59,7 @@ impl Shutdown {
     /// `limit` if there is one. Called again, the earlier deadline holds.
     pub fn drain(&self, limit: Option<Duration>) {
         let now = Instant::now();
-        let new_deadline = limit.map(|limit| now + limit);
+        let new_deadline = limit.and_then(|limit| now.checked_add(limit));
         let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         *phase = match *phase {
             Phase::Running => Phase::Draining { since: now, deadline: new_deadline },

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker, ready};
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -29,9 +30,26 @@ const URGENT: Interest = Interest::PRIORITY;
 #[cfg(not(target_os = "linux"))]
 const URGENT: Interest = Interest::READABLE;
 
-/// A socket that never blocks.
+/// Whether a forked child of this process may hold copies of our sockets.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// To be called when the process forks: from then on connections are ended with shutdown(2) before
+/// they are closed, since a copy in a child that does not exec would keep them open.
+pub fn process_forked() {
+    FORKED.store(true, Relaxed);
+}
+
+/// A socket that never blocks. Dropping it closes the connection, for all who hold it.
 #[derive(Debug)]
 pub struct Socket(AsyncFd<OwnedFd>);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if FORKED.load(Relaxed) {
+            let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
+        }
+    }
+}
 
 impl Socket {
     /// Registers a socket that is nonblocking already.

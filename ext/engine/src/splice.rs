@@ -9,19 +9,26 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 
 use crate::Socket;
 use crate::socket::poll_until_done;
 
 /// What one pipe may hold, in bytes: the most that an unprivileged process may ask for
-/// (`fs.pipe-max-size`, pipe(7)). Where the system refuses, the pipe keeps its 64 KiB.
+/// (`fs.pipe-max-size`, pipe(7)). Where the system refuses, a pipe keeps what it has.
 pub(crate) const PIPE_SIZE: usize = 1024 * 1024;
 
+/// What a pipe must hold to be worth it. Beyond its share a user's pipes have two pages (pipe(7)).
+const LEAST_SIZE: usize = 64 * 1024;
+
 /// Pipes in use at once on one engine thread. They bound what the kernel holds for us: an
-/// unprivileged user has 64 MiB of pipe buffers in all (`fs.pipe-user-pages-soft`, pipe(7)).
-const MAX_PIPES: usize = 32;
+/// unprivileged user has 64 MiB of pipe buffers in all (`fs.pipe-user-pages-soft`, pipe(7)). And two descriptors
+/// each, which `lib/proxymachine/descriptors.rb` keeps back.
+const MAX_PIPES: usize = 16;
+
+/// Pipes that wait to be used on one engine thread.
+const MAX_IDLE: usize = 8;
 
 thread_local! {
     static POOL: RefCell<Vec<(OwnedFd, OwnedFd)>> = const { RefCell::new(Vec::new()) };
@@ -59,7 +66,11 @@ impl Pipe {
             Some(ends) => ends,
             None => {
                 let ends = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
-                let _ = fcntl_setpipe_size(&ends.1, PIPE_SIZE);
+                let size =
+                    fcntl_setpipe_size(&ends.1, PIPE_SIZE).or_else(|_| fcntl_getpipe_size(&ends.1)).ok()?;
+                if size < LEAST_SIZE {
+                    return None;
+                }
                 ends
             }
         };
@@ -105,11 +116,15 @@ impl Pipe {
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
 impl Drop for Pipe {
-    /// Back to the pool, unless somebody's bytes are in it.
+    /// Back to the pool, unless somebody's bytes are in it or there are enough.
     fn drop(&mut self) {
         IN_USE.set(IN_USE.get() - 1);
         if let (Some(ends), 0) = (self.ends.take(), self.held) {
-            POOL.with_borrow_mut(|pool| pool.push(ends));
+            POOL.with_borrow_mut(|pool| {
+                if pool.len() < MAX_IDLE {
+                    pool.push(ends);
+                }
+            });
         }
     }
 }

@@ -282,7 +282,8 @@ impl Engine {
         lines.push(info(format!("Waiting for {current} connections to finish.")));
         self.bridge.queue.send(lines);
         self.bridge.draining.store(true, Relaxed);
-        self.shutdown.drain(limit.map(|limit| Duration::try_from_secs_f64(limit).unwrap_or_default()));
+        // What no clock can hold is no limit.
+        self.shutdown.drain(limit.map(|limit| Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX)));
     }
 
     /// `warn(line)`: has it written to the log. Safe in a trap.
