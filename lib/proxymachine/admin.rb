@@ -9,10 +9,12 @@ class ProxyMachine
     private_constant :PREFIX
 
     # @param inherited [Array] what another process has bound: [[descriptor, address]]
+    # @param wanted [String, nil] the setting +admin+; without one there is nothing to be taken over
     # @return [Array] two of them: what is an admin's, and what is not
-    def self.split(inherited)
+    def self.split(inherited, wanted)
       admin, rest = inherited.partition { |_, address| address.start_with?(PREFIX) }
-      [admin.map { |fd, address| [fd, address.delete_prefix(PREFIX)] }, rest]
+      admin.map! { |fd, address| [fd, address.delete_prefix(PREFIX)] }
+      wanted ? [admin, rest] : [[], rest + admin]
     end
 
     # @param engine [Engine]

@@ -34,6 +34,7 @@ class ProxyMachine
       @signals.hear
       open
       @presence.started
+      @engine.own_files
       @presence.tell("#{@count} workers")
       $0 = "proxymachine #{VERSION} - #{name} - #{@count} workers"
       @presence.say(:info, "Serving with #{@count} workers. #{listening}")
@@ -69,7 +70,7 @@ class ProxyMachine
     def open
       preview = Preview.of(@loader, @presence.sockets)
       Descriptors.raise_limit
-      of_admin, own = Admin.split(@presence.sockets)
+      of_admin, own = Admin.split(@presence.sockets, preview.admin)
       @engine = preview.open(own)
       @admin = ClusterAdmin.new(@engine, preview.admin, of_admin)
       @admin_url = @admin.bind(name, preview.privileges)

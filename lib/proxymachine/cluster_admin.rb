@@ -105,7 +105,6 @@ class ProxyMachine
       %w[QUIT TERM INT HUP USR1 USR2].each { |signal| trap(signal, "IGNORE") }
       trap("CHLD", "DEFAULT")
       $0 = "proxymachine #{VERSION} - admin"
-      @engine.keep_files
       @engine.gather(@directory)
       inheritance&.hear { |_max, _total, counts| counts && @engine.carry_counts(counts) }
       while (word = orders.gets)

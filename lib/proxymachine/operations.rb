@@ -41,6 +41,7 @@ class ProxyMachine
     # Whoever connects is served.
     def started
       @presence.started { |*counted| @server.carry_over(*counted) }
+      @server.own_files # The one before may have gone on until now.
     end
 
     # @param stats [String] what to tell about the connections

@@ -8,11 +8,10 @@ class ProxyMachine
   class Server
     extend Forwardable
 
-    # hand_over: after the drain that comes now, it all goes on in another process. keep_files: another process listens
-    # there, too, and goes on doing so. counts: what the admin shows, for the next process. reopen: the file of the
-    # access log. stats: current, most at once, total.
-    def_delegators :@engine, :hand_over, :keep_files, :reopen, :stats,
-                   :counts
+    # hand_over: after the drain that comes now, it all goes on in another process. own_files: those of Unix sockets
+    # that another process has bound are this one's to remove. counts: what the admin shows, for the next process.
+    # reopen: the file of the access log. stats: current, most at once, total.
+    def_delegators :@engine, :hand_over, :own_files, :reopen, :stats, :counts
 
     # Seconds that a block may go on after all connections have ended, or the log may wait for it.
     GRACE = 0.2
@@ -32,7 +31,7 @@ class ProxyMachine
       @capacity = Descriptors.connections(admin: configuration.settings.to_h[:admin])
       @configuration = configuration
       @fixed = configuration.settings.to_h.slice(:threads, :admin)
-      of_admin, own = Admin.split(inherited)
+      of_admin, own = Admin.split(inherited, @fixed[:admin])
       @engine = Engine.listen(listeners, settings_of(configuration), own)
       @admin = Admin.new(@engine, @fixed[:admin], of_admin)
       @handler = Handler.new

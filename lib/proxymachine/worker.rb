@@ -115,7 +115,6 @@ class ProxyMachine
 
       # Whoever connects is served.
       def started
-        @server.keep_files # They are the cluster's.
         Thread.new { obey }
         @channel.puts("ready #{Process.pid}")
       rescue SystemCallError

@@ -142,7 +142,7 @@ fn bind_unix(path: &str, address: &SockAddr) -> io::Result<(Socket, Option<Socke
         }
         bound => bound?,
     }
-    Ok((socket, Some(SocketFile::at(path)?)))
+    Ok((socket, Some(SocketFile::bound(path)?)))
 }
 
 /// Removes a socket's file that nobody listens on any more.

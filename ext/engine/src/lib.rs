@@ -87,5 +87,6 @@ pub use router::{Failure, Router};
 pub use server::{Control, Engine};
 pub use shutdown::{Outcome, Shutdown};
 pub use socket::{Socket, process_forked};
+pub use socket_file::SocketFile;
 pub use stats::Stats;
 pub use verdict::{Answer, Route, Verdict};

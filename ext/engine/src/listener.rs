@@ -139,7 +139,9 @@ impl Listener {
     }
 
     /// A socket that listens already: handed over by another process as the descriptor `fd`, which stays
-    /// open. `address` is what it was opened by.
+    /// open. `address` is what it was opened by. The file of a Unix socket is that process's until [`own_file`].
+    ///
+    /// [`own_file`]: Self::own_file
     ///
     /// # Errors
     /// When that is no listening socket.
@@ -151,7 +153,7 @@ impl Listener {
         socket.set_nonblocking(true)?;
         let file = match unix_path(address) {
             // Whether somebody has removed it meanwhile or not, the socket listens.
-            Some(path) if !path.starts_with('@') => SocketFile::at(path).ok().map(Arc::new),
+            Some(path) if !path.starts_with('@') => SocketFile::inherited(path).ok().map(Arc::new),
             _ => None,
         };
         let endpoint =
@@ -163,6 +165,19 @@ impl Listener {
     #[must_use]
     pub fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+
+    /// The file of a Unix socket goes when nobody of this process listens there any more.
+    pub fn own_file(&self) {
+        if let Some(file) = &self.file {
+            file.own();
+        }
+    }
+
+    /// Closes it. What is left is the file of a Unix socket.
+    #[must_use]
+    pub fn into_file(self) -> Option<Arc<SocketFile>> {
+        self.file
     }
 
     /// The file of a Unix socket stays when nobody of this process listens there any more.

@@ -45,7 +45,7 @@ impl Panel {
         ruby: &Ruby,
         address: &str,
         about: RHash,
-        mut open: Vec<Listener>,
+        open: &mut Vec<Listener>,
     ) -> Result<Option<u16>, Error> {
         let owner = (value(about, "user")?, value(about, "group")?);
         let text = |key| Ok::<_, Error>(value::<String>(about, key)?.unwrap_or_default());
@@ -58,7 +58,7 @@ impl Panel {
             started: now.as_secs_f64(),
             uptime: 0.0,
         };
-        let admin = Admin::open(address, owner, &mut open).map_err(|error| error::start(ruby, &error))?;
+        let admin = Admin::open(address, owner, open).map_err(|error| error::start(ruby, &error))?;
         let port = admin.port();
         *lock(&self.about.program) = Some((program, Instant::now()));
         *lock(&self.admin) = Some(admin);

@@ -11,7 +11,9 @@ use magnus::{
     Class, Error, Module, Object, RArray, RClass, RHash, Ruby, Symbol, TryConvert, Value, function, method,
 };
 use proxymachine_engine::error::plain;
-use proxymachine_engine::{Config, Control, Listener, Networks, Outcome, Shutdown, Stats, listener, server};
+use proxymachine_engine::{
+    Config, Control, Listener, Networks, Outcome, Shutdown, SocketFile, Stats, listener, server,
+};
 
 use crate::admin::Panel;
 use crate::ask::Asker;
@@ -28,6 +30,8 @@ use crate::{error, gvl, lock};
 struct Engine {
     /// Until it runs; then they are the control's.
     listeners: Mutex<Vec<Listener>>,
+    /// Of what it inherited and does not want. They go when they are its own.
+    unwanted: Mutex<Vec<Arc<SocketFile>>>,
     config: Config,
     control: OnceLock<Control<BlockRouter, Reporter>>,
     /// What `apply` puts into effect.
@@ -58,11 +62,13 @@ impl Engine {
         inherited: Vec<(i32, String)>,
     ) -> Result<Self, Error> {
         let config = read_config(settings)?;
-        let listeners = open_all(ruby, wanted, inherit(ruby, &inherited)?)?;
+        let mut open = inherit(ruby, &inherited)?;
+        let listeners = open_all(ruby, wanted, &mut open)?;
         let bridge = Arc::new(Bridge::new(config.threads));
         bridge.set_slow_block(seconds(settings, "slow_block")?);
         Ok(Self {
             listeners: Mutex::new(listeners),
+            unwanted: Mutex::new(open.into_iter().filter_map(Listener::into_file).collect()),
             bridge,
             pool: value::<u64>(settings, "threads")?.filter(|count| *count > 1).map(|_| Pool::default()),
             config,
@@ -79,12 +85,12 @@ impl Engine {
     /// will be. If something cannot be listened on, all stays as it is.
     fn prepare(ruby: &Ruby, this: &Self, wanted: RArray, settings: RHash) -> Result<Vec<Open>, Error> {
         let config = Config { threads: this.config.threads, ..read_config(settings)? };
-        let open = match this.control.get() {
+        let mut open = match this.control.get() {
             Some(control) => control.listeners(),
             None => lock(&this.listeners).iter().map(Listener::try_clone).collect(),
-        };
-        let open = open.map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
-        let listeners = open_all(ruby, wanted, open)?;
+        }
+        .map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
+        let listeners = open_all(ruby, wanted, &mut open)?;
         let sockets = listeners.iter().map(describe).collect();
         *lock(&this.prepared) =
             Some(Prepared { listeners, config, slow_block: seconds(settings, "slow_block")? });
@@ -117,18 +123,23 @@ impl Engine {
     /// `hand_over`: after the drain that comes now, it all goes on in another process.
     fn hand_over(&self) {
         self.shutdown.hand_over();
-        self.keep_files();
+        self.each_listener(Listener::keep_file);
+        // The other one answers there, and nobody shall have to guess who does.
         self.panel.hide();
     }
 
-    /// `keep_files`: another process listens there, too, and goes on doing so.
-    fn keep_files(&self) {
+    /// `own_files`: those of the Unix sockets that it inherited are its own from now on.
+    fn own_files(&self) {
+        self.each_listener(Listener::own_file);
+        lock(&self.unwanted).drain(..).for_each(|file| file.own());
+    }
+
+    fn each_listener(&self, act: impl Fn(&Listener)) {
         match self.control.get() {
-            Some(control) => control.inspect(|listeners| listeners.iter().for_each(Listener::keep_file)),
-            None => lock(&self.listeners).iter().for_each(Listener::keep_file),
+            Some(control) => control.inspect(|listeners| listeners.iter().for_each(&act)),
+            None => lock(&self.listeners).iter().for_each(&act),
         }
-        // The other one answers there, and nobody shall have to guess who does.
-        self.panel.inspect(|listeners| listeners.iter().for_each(Listener::keep_file));
+        self.panel.inspect(|listeners| listeners.iter().for_each(&act));
     }
 
     /// `bind_admin(address, about, inherited)`: where it shows itself while it runs. `about` is a Hash with
@@ -141,7 +152,10 @@ impl Engine {
         about: RHash,
         inherited: Vec<(i32, String)>,
     ) -> Result<Option<u16>, Error> {
-        this.panel.bind(ruby, &address, about, inherit(ruby, &inherited)?)
+        let mut open = inherit(ruby, &inherited)?;
+        let port = this.panel.bind(ruby, &address, about, &mut open)?;
+        lock(&this.unwanted).extend(open.into_iter().filter_map(Listener::into_file));
+        Ok(port)
     }
 
     /// `show_settings(texts, connections)`: what is set, by name, and how many connections there may be.
@@ -339,8 +353,8 @@ fn describe(listener: &Listener) -> Open {
     (listener.fd(), listener.endpoint().address().to_owned(), listener.port())
 }
 
-/// Opens what is wanted. What is left of `open` in the end is closed, unless somebody else has it, too.
-fn open_all(ruby: &Ruby, wanted: RArray, mut open: Vec<Listener>) -> Result<Vec<Listener>, Error> {
+/// Opens what is wanted, or takes it from `open`.
+fn open_all(ruby: &Ruby, wanted: RArray, open: &mut Vec<Listener>) -> Result<Vec<Listener>, Error> {
     let entry = |index: usize| -> Result<RHash, Error> { wanted.entry(index as isize) };
     let address = |index| Ok(value(entry(index)?, "address")?.unwrap_or_default());
     let addresses = (0..wanted.len()).map(address).collect::<Result<Vec<String>, Error>>()?;
@@ -348,7 +362,7 @@ fn open_all(ruby: &Ruby, wanted: RArray, mut open: Vec<Listener>) -> Result<Vec<
     for (index, address) in addresses.iter().enumerate() {
         let mut options = options(ruby, entry(index)?)?;
         options.only_v6 = is_for_v6_alone(address, &addresses);
-        let opened = Listener::open(address, &options, &mut open);
+        let opened = Listener::open(address, &options, open);
         listeners.extend(opened.map_err(|e| error::start(ruby, &e))?);
     }
     Ok(listeners)
@@ -422,7 +436,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("show_settings", method!(Engine::show_settings, 2))?;
     class.define_method("admin_sockets", method!(Engine::admin_sockets, 0))?;
     class.define_method("hide", method!(Engine::hide, 0))?;
-    class.define_method("keep_files", method!(Engine::keep_files, 0))?;
+    class.define_method("own_files", method!(Engine::own_files, 0))?;
     class.define_method("log_to", method!(Engine::log_to, 2))?;
     class.define_method("reopen", method!(Engine::reopen, 0))?;
     class.define_method("want", method!(Engine::want, 3))?;

@@ -1,0 +1,73 @@
+# frozen_string_literal: true
+
+# An upgrade that fails, or is overtaken by the server's end.
+RSpec.describe "An upgrade that comes to nothing" do
+  let(:dir) { Dir.mktmpdir("proxymachine-spec") }
+  let(:pidfile) { File.join(dir, "pid") }
+  let(:socket) { File.join(dir, "socket") }
+  let(:admin) { File.join(dir, "admin") }
+  let(:config) { <<~RUBY }
+    listen 'unix:#{socket}'
+    admin 'unix:#{admin}'
+    proxy { |data| data == "relay" ? #{Backends.echo.address.inspect} : { :close => 'served' } }
+  RUBY
+
+  # One that has taken over against expectation is nobody's child.
+  after do
+    (processes - [proxy.pid]).each { |pid| Process.kill(:KILL, pid) }
+  rescue Errno::ESRCH
+    nil # It has just ended.
+  ensure
+    FileUtils.rm_rf(dir)
+  end
+
+  # Those that were started with this config: the server, its workers, and who was to take over.
+  def processes
+    Dir["/proc/[0-9]*/environ"].filter_map do |path|
+      path[/\d+/].to_i if File.read(path).include?("SPEC_OF=#{dir}\0")
+    rescue SystemCallError
+      nil # It has ended meanwhile, or is somebody else's.
+    end
+  end
+
+  def answer
+    UnixClient.new(socket).write("x").read_all
+  end
+
+  def upgrade(config, expected)
+    File.write(proxy.config_path, config)
+    proxy.signal("USR2")
+    proxy.await(expected)
+  end
+
+  [1, 2].each do |workers|
+    describe "with #{workers} process#{"es" if workers > 1} that serve#{"s" if workers == 1}" do
+      let(:proxy) do
+        arguments = ["-h", "127.0.0.1", "-p", "0", "--pidfile", pidfile, "--workers", workers.to_s]
+        server = ProxyProcess.new(config, args: arguments, env: { "SPEC_OF" => dir })
+        server.tap { server.await(/Metrics and status on/) }
+      end
+
+      it "leaves the files of its Unix sockets if another listener cannot be bound" do
+        TCPServer.open("127.0.0.1", 0) do |taken|
+          port = taken.local_address.ip_port
+          upgrade("listen '127.0.0.1:#{port}'\n#{config}", /ERROR Cannot upgrade: .*127\.0\.0\.1:#{port}/)
+        end
+        expect(answer).to eq "served"
+        expect(File.exist?(admin)).to be true
+      end
+
+      it "leaves them if the new config fails late" do
+        upgrade("#{config}raise 'not today' if ProxyMachine.operations", /ERROR Cannot upgrade: .*not today/)
+        expect(answer).to eq "served"
+        expect(File.exist?(admin)).to be true
+      end
+
+      it "leaves no file behind whose listener the next config has not" do
+        proxy.signal("USR2") if File.write(proxy.config_path, "proxy { { :close => 'without' } }")
+        expect(proxy.wait).to be_success
+        eventually { expect([socket, admin].select { |path| File.exist?(path) }).to eq [] }
+      end
+    end
+  end
+end
