@@ -14,7 +14,9 @@ class ProxyMachine
   class Cluster
     # Seconds until a worker that ended is replaced, so that one that cannot live does not keep a processor busy.
     PAUSE = 1
-    private_constant :PAUSE
+    # What asks for what, as long as it is not ending.
+    WISHES = { "HUP" => :reload, "USR2" => :upgrade }.freeze
+    private_constant :PAUSE, :WISHES
 
     # @param config [String] path of the config file
     # @param count [Integer] workers
@@ -31,7 +33,7 @@ class ProxyMachine
 
     # @return [Integer] exit status: 1 if a worker had to cut off connections
     def run
-      @signals.hear
+      @signals.hear { @presence.stopping }
       open
       @presence.started
       @engine.own_files
@@ -47,9 +49,7 @@ class ProxyMachine
 
     # For Upgrade.
     # @return [Array] [[descriptor, address, port]]
-    def sockets
-      @engine.sockets + @admin.sockets
-    end
+    def sockets = @engine.sockets + @admin.sockets
 
     # For Upgrade: another process goes on listening.
     def hand_over
@@ -96,12 +96,13 @@ class ProxyMachine
     def hear(signal)
       case signal
       when "CHLD" then reap
-      when "HUP" then reload
       when "USR1" then @presence.reopen && @workers.signal("USR1")
-      when "USR2" then upgrade
+      when *WISHES.keys then grant(WISHES.fetch(signal))
       else finish(signal)
       end
     end
+
+    def grant(wish) = @ending ? @presence.refuse(wish) : send(wish)
 
     def reap
       @workers.reap { |status, was_serving| lost(status, was_serving) }
@@ -137,7 +138,6 @@ class ProxyMachine
     end
 
     def finish(signal)
-      @presence.stopping
       @ending = true
       @workers.signal(signal)
     end

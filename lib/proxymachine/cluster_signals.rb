@@ -5,15 +5,23 @@ class ProxyMachine
   # @api private
   class ClusterSignals
     ALL = %w[QUIT TERM INT HUP USR1 USR2 CHLD].freeze
-    private_constant :ALL
+    # Those that end it.
+    ENDING = %w[QUIT TERM INT].freeze
+    private_constant :ALL, :ENDING
 
     def initialize
       @heard, @noted = IO.pipe
     end
 
     # Installs the traps.
+    # @yield in the trap, for one that ends the cluster: what it is doing may have to be broken off
     def hear
-      ALL.each { |signal| trap(signal) { @noted.write_nonblock("#{signal}\n", exception: false) } }
+      ALL.each do |signal|
+        Signals.hear(signal) do
+          @noted.write_nonblock("#{signal}\n", exception: false)
+          yield if ENDING.include?(signal)
+        end
+      end
     end
 
     # @param patience [Numeric, nil] seconds to wait for one; nil is for ever

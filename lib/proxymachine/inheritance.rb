@@ -32,10 +32,11 @@ class ProxyMachine
 
     # Tells the process before that this one serves, and hears from it what it has counted.
     # @yield see #hear; without a block another process hears it
+    # @raise [StartError] if that one does not wait any more
     def take_over(&counted)
       return unless @channel
 
-      @channel.puts("ready #{Process.pid}")
+      say("ready #{Process.pid}")
       counted ? hear(&counted) : @channel.close
       @channel = nil
     end
@@ -77,7 +78,13 @@ class ProxyMachine
     # child whose parent ends is systemd's.
     def leave_parent
       exit!(0) if fork
-      @channel.puts("started #{Process.pid}")
+      say("started #{Process.pid}")
+    end
+
+    def say(line)
+      @channel.puts(line)
+    rescue SystemCallError
+      raise StartError, "the process before has ended"
     end
   end
 end

@@ -42,6 +42,11 @@ class ProxyMachine
     def started
       @presence.started { |*counted| @server.carry_over(*counted) }
       @server.own_files # The one before may have gone on until now.
+    rescue StartError => e
+      # Who has connected in the meantime is served.
+      @stopping = true
+      @presence.say(:error, "Cannot take over: #{e.message}.")
+      @server.drain("QUIT", MAX_FAST_SHUTDOWN_SECONDS)
     end
 
     # @param stats [String] what to tell about the connections
@@ -77,7 +82,7 @@ class ProxyMachine
       @lock.synchronize do
         next unless @server # The config that is loaded now is the newest.
 
-        @stopping ? @presence.say(:warn, "Cannot #{wish}: the server is ending.") : send(wish)
+        @stopping ? @presence.refuse(wish) : send(wish)
       end
     end
 

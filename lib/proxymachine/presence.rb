@@ -39,14 +39,19 @@ class ProxyMachine
     # @yieldparam max [Integer] connections at once that another process counted
     # @yieldparam total [Integer] connections that it counted
     # @yieldparam counts [String, nil] what its admin showed
+    # @raise [StartError] if it cannot take over; then the process before knows why
     def started(&)
       write_pidfile if @inheritance.predecessor?
       @inheritance.take_over(&)
       Systemd.started
+    rescue StartError => e
+      failed(e.message)
+      raise
     end
 
-    # It has been told to end.
+    # It has been told to end. May be called from a trap.
     def stopping
+      @upgrading&.cancel
       Systemd.stopping unless @upgrade
     end
 
@@ -74,16 +79,24 @@ class ProxyMachine
     # @param server [#sockets, #hand_over, #stats, #counts]
     # @return [Boolean] whether that serves now
     def upgrade(server)
-      upgrade = Upgrade.new(server)
+      @upgrading = Upgrade.new(server)
       say(:info, "Upgrading: starting #{Program.command.join(" ")}")
-      pid = upgrade.run
+      pid = @upgrading.run
       say(:info, "Upgraded: process #{pid} has taken over.")
-      @upgrade = upgrade
+      @upgrade = @upgrading
       Systemd.succeeded_by(pid)
       true
     rescue Upgrade::Failed => e
-      say(:error, "Cannot upgrade: #{e.message}. This process goes on.")
+      @upgrading.cancelled? ? refuse("upgrade") : say(:error, "Cannot upgrade: #{e.message}. This process goes on.")
       false
+    ensure
+      @upgrading = nil
+    end
+
+    # Says why nothing comes of a wish any more.
+    # @param wish [String, Symbol]
+    def refuse(wish)
+      say(:warn, "Cannot #{wish}: the server is ending.")
     end
 
     # Opens the log files once more.

@@ -39,6 +39,18 @@ class ProxyMachine
       @channel&.close unless pid
     end
 
+    # Ends the new process, too: this one has been told to end. May be called from a trap.
+    def cancel
+      @is_cancelled = true
+      @channel&.shutdown # Wakes who waits for an answer.
+      give_up if @pid
+    rescue SystemCallError, IOError
+      nil # It is over already.
+    end
+
+    # Whether that was the reason.
+    def cancelled? = @is_cancelled
+
     # Tells the new process what was counted until the end.
     # @param server [#stats, #counts]
     def ended(server)
@@ -61,14 +73,14 @@ class ProxyMachine
     def answer
       readable = @channel.wait_readable(PATIENCE)
       word, rest = readable && @channel.gets.to_s.chomp.split(" ", 2)
-      return rest.to_i if word == "ready"
+      return rest.to_i if word == "ready" && !@is_cancelled
 
       if word == "started"
         @pid = rest.to_i
         @ending = nil # It is nobody's to wait for.
         return answer
       end
-      give_up unless readable
+      give_up if !readable || @is_cancelled
       raise Failed, reason(readable, word, rest)
     end
 
@@ -79,6 +91,7 @@ class ProxyMachine
     end
 
     def reason(readable, word, rest)
+      return "the server is ending" if @is_cancelled
       return "the new process does not serve after #{PATIENCE} s" unless readable
       return rest if word == "failed"
 

@@ -30,6 +30,10 @@ RSpec.describe "An upgrade that comes to nothing" do
     end
   end
 
+  def parent(pid)
+    File.read("/proc/#{pid}/stat")[/.*\) \S (\d+)/, 1].to_i
+  end
+
   def answer
     UnixClient.new(socket).write("x").read_all
   end
@@ -61,6 +65,51 @@ RSpec.describe "An upgrade that comes to nothing" do
         upgrade("#{config}raise 'not today' if ProxyMachine.operations", /ERROR Cannot upgrade: .*not today/)
         expect(answer).to eq "served"
         expect(File.exist?(admin)).to be true
+      end
+
+      it "ends with the server that is told to end meanwhile" do
+        proxy
+        client = UnixClient.new(socket).write("relay")
+        gate, seen = %w[gate seen].map { |name| File.join(dir, name) }
+        waiting = "File.write(#{seen.inspect}, $$.to_s)\nsleep 0.01 until File.exist?(#{gate.inspect})\n"
+        File.write(proxy.config_path, "#{waiting}#{config}")
+        eventually { expect(client.read(5)).to eq "relay" }
+        proxy.signal("USR2")
+        eventually { File.exist?(seen) }
+        proxy.signal("QUIT")
+        proxy.await(/WARN Cannot upgrade: the server is ending\./)
+        expect(client.write("still there?").read(12)).to eq "still there?"
+        client.close
+        expect(proxy.wait).to be_success
+        File.write(gate, "")
+        eventually { expect(processes).to eq [] }
+        expect([socket, admin].select { |path| File.exist?(path) }).to eq []
+      end
+
+      it "ends if the server has ended meanwhile" do
+        proxy
+        gate, seen = %w[gate seen].map { |name| File.join(dir, name) }
+        waiting = "File.write(#{seen.inspect}, $$.to_s)\nsleep 0.01 until File.exist?(#{gate.inspect})\n"
+        File.write(proxy.config_path, "#{waiting}#{config}")
+        proxy.signal("USR2")
+        eventually { File.exist?(seen) }
+        proxy.signal("KILL")
+        proxy.wait
+        File.write(gate, "")
+        eventually { expect(processes).to eq [] }
+      end
+
+      it "is told by the new process that its pidfile cannot be written" do
+        proxy
+        client = UnixClient.new(socket).write("relay")
+        expect(client.read(5)).to eq "relay"
+        File.delete(pidfile)
+        Dir.mkdir(pidfile)
+        proxy.signal("USR2")
+        proxy.await(/ERROR Cannot upgrade: cannot write the pidfile .*This process goes on\./)
+        expect(client.write("still there?").read(12)).to eq "still there?"
+        expect(answer).to eq "served"
+        eventually { expect(processes).to all(satisfy { |pid| [pid, parent(pid)].include?(proxy.pid) }) }
       end
 
       it "leaves no file behind whose listener the next config has not" do

@@ -92,6 +92,19 @@ RSpec.describe "A server with workers" do
     expect(proxy.wait.exitstatus).to eq 1
   end
 
+  it "neither reloads nor upgrades any more once it is ending" do
+    client = connect.write("relay")
+    expect(client.read(5)).to eq "relay"
+    proxy.signal("QUIT")
+    proxy.await(/Received QUIT/)
+    { "HUP" => "reload", "USR2" => "upgrade" }.each do |signal, wish|
+      proxy.signal(signal)
+      proxy.await("WARN Cannot #{wish}: the server is ending.")
+    end
+    client.close
+    expect(proxy.wait).to be_success
+  end
+
   it "reloads: new workers take the place of the others, which keep their connections" do
     client = connect.write("relay")
     expect(client.read(5)).to eq "relay"
