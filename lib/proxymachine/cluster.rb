@@ -105,15 +105,15 @@ class ProxyMachine
     def grant(wish) = @ending ? @presence.refuse(wish) : send(wish)
 
     def reap
-      @workers.reap { |status, was_serving| lost(status, was_serving) }
+      @workers.reap { |*about| lost(*about) }
       @admin.restart(@workers.channels)
     end
 
-    def lost(status, was_serving)
+    def lost(status, was_serving, reason)
       @status = 1 if @ending && !status.success?
       return if @ending || !was_serving
 
-      how = status.to_s.delete_prefix("pid #{status.pid} ")
+      how = [status.to_s.delete_prefix("pid #{status.pid} "), *reason].join(": ")
       @presence.say(:error, "Worker #{status.pid} ended (#{how}). Another one takes its place.")
     end
 

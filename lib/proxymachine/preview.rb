@@ -31,19 +31,22 @@ class ProxyMachine
       ours&.close
     end
 
-    # Not to the end of the pipe, which a process that the config started may hold open.
+    # Before it is waited for: more than a pipe holds is only written while somebody reads.
     def self.heard(pipe, pid)
       is_over = pipe.wait_readable(PATIENCE)
       Process.kill(:KILL, pid) unless is_over
+      said = is_over ? told(pipe) : "it is not loaded after #{PATIENCE} s"
       status = Process.wait2(pid).last
-      return "it is not loaded after #{PATIENCE} s" unless is_over
-
-      told = pipe.read_nonblock(1 << 20, exception: false)
-      return "the config ended the process that loaded it (#{status})" unless told.is_a?(String)
-
-      Marshal.load(told) # rubocop:disable Security/MarshalLoad -- it is our own child
+      said || "the config ended the process that loaded it (#{status})"
     end
-    private_class_method :heard
+
+    # Not to the end of the pipe, which a process that the config started may hold open.
+    def self.told(pipe)
+      Marshal.load(pipe) # rubocop:disable Security/MarshalLoad -- it is our own child
+    rescue EOFError, ArgumentError
+      nil # It has not finished.
+    end
+    private_class_method :heard, :told
 
     def self.answer(loader, inherited)
       ProxyMachine.configuration.listeners.offer(inherited.map { |_, address| address }.grep(/\Asystemd:/).uniq)
@@ -51,7 +54,7 @@ class ProxyMachine
       { listeners: configuration.checked_listeners, settings: configuration.settings.to_h,
         privileges: configuration.privileges }
     rescue Exception => e # rubocop:disable Lint/RescueException -- whatever a config may raise
-      e.is_a?(Error) ? e.message : "#{e.message} (#{e.class})"
+      Text.of(e.class) { e.is_a?(Error) ? e.message : "#{e.message} (#{e.class})" }
     end
     private_class_method :answer
 

@@ -88,9 +88,24 @@ class ProxyMachine
     # @return [Process::Status, nil] once it has ended; then it is forgotten
     def status
       _, status = Process.wait2(@pid, Process::WNOHANG)
-      @channel.close if status
+      return unless status
+
+      @reason = last_words
+      @channel.close
       status
     end
+
+    # @return [String, nil] why it has ended, if it knew
+    attr_reader :reason
+
+    # As much as fits in the channel while nobody reads.
+    def last_words
+      said = @channel.read_nonblock(1 << 16, exception: false)
+      said[/^failed (.*)/, 1]&.force_encoding("UTF-8")&.scrub if said.is_a?(String)
+    rescue SystemCallError
+      nil # It has left what it was told unread.
+    end
+    private :last_words
 
     # In the worker.
     class Operations
@@ -128,7 +143,7 @@ class ProxyMachine
 
       # @param reason [String] why it does not serve
       def failed(reason)
-        @channel.puts("failed #{reason.lines.first&.chomp}")
+        @channel.puts("failed #{Text.of("it does not say why") { reason.lines.first.to_s.chomp }}")
       rescue SystemCallError
         nil
       end

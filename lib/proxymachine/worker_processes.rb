@@ -63,11 +63,12 @@ class ProxyMachine
     # Forgets those that have ended.
     # @yieldparam status [Process::Status]
     # @yieldparam was_serving [Boolean] whether it was to go on
+    # @yieldparam reason [String, nil] why it has ended, if it knew
     def reap
       [[@serving, true], [@retired, false]].each do |workers, are_serving|
         workers.reject! do |worker|
           status = worker.status
-          yield status, are_serving if status
+          yield status, are_serving, worker.reason if status
           status
         end
       end

@@ -138,6 +138,31 @@ RSpec.describe "A server with workers" do
     end
   end
 
+  it "goes on if what a config raises is longer than a pipe" do
+    reload("raise 'a' * 100_000", /ERROR Cannot reload .*aaa/)
+    expect(ask("x")).to start_with("first")
+  end
+
+  it "says why no worker lives by the config that it finds" do
+    File.write(proxy.config_path, "raise 'oh'")
+    expect(connect.write("die").read_all).to eq ""
+    proxy.await(/ERROR Worker \d+ ended \(exit 1: .*config\.rb:1: oh .*\)\. Another one takes its place\./)
+    expect(ask("x")).to start_with("first")
+    File.write(proxy.config_path, config)
+    eventually { expect(Array.new(8) { worker_that_answers }.uniq).to match_array workers }
+  end
+
+  it "keeps the file of a Unix socket that a new worker's config does not mention" do
+    path = File.join(dir, "socket")
+    reload("listen 'unix:#{path}'\n#{config}")
+    File.write(proxy.config_path, config)
+    former = workers
+    expect(connect.write("die").read_all).to eq ""
+    eventually { expect((workers - former).size).to eq 1 }
+    eventually { expect(Array.new(8) { worker_that_answers }.uniq).to match_array workers }
+    expect(UnixClient.new(path).write("x").read_all).to start_with("first")
+  end
+
   it "says that the address of its admin stays" do
     reload("admin 1\n#{config}", /WARN admin stays none: 127\.0\.0\.1:1 takes a restart or an upgrade \(USR2\)\./)
     proxy.await(/INFO Reloaded/)
