@@ -170,7 +170,7 @@ class ProxyMachine
       @server = Server.new(configuration, first, operations&.sockets || [])
       admin = @server.bind_admin(name.to_s)
       operations&.opened(@server)
-      configuration.privileges.drop
+      configuration.drop_privileges
       @name = name
       update_procline
       outcome = Signals.handled do

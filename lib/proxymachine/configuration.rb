@@ -27,6 +27,13 @@ class ProxyMachine
       Configuration.new(@settings.blank, @listeners.blank)
     end
 
+    # Gives up the rights of root, but not the access log that it has opened.
+    # @raise [StartError] if the system does not allow it
+    def drop_privileges
+      @privileges.own_log(@settings.to_h[:access_log])
+      @privileges.drop
+    end
+
     # @param first [String, nil] "host:port" to listen on before all others
     # @return [Array<Hash>] where to listen
     # @raise [ConfigError] if listeners and blocks do not belong together

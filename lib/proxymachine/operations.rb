@@ -82,7 +82,7 @@ class ProxyMachine
       @lock.synchronize do
         next unless @server # The config that is loaded now is the newest.
 
-        @stopping ? @presence.refuse(wish) : send(wish)
+        @stopping && wish != :reopen ? @presence.refuse(wish) : send(wish)
       end
     end
 

@@ -14,8 +14,11 @@ class ProxyMachine
     # @raise [StartError] if it cannot be written
     def write(privileges)
       # Never empty in between: somebody may be reading it for a signal.
-      File.open(@path, File::WRONLY | File::CREAT, 0o644) { |file| file.truncate(file.write("#{Process.pid}\n")) }
-      privileges.own(@path)
+      # Nor where a link leads: it may be root who writes, and gives away what it has written, in a user's directory.
+      File.open(@path, File::WRONLY | File::CREAT | File::NOFOLLOW, 0o644) do |file|
+        file.truncate(file.write("#{Process.pid}\n"))
+        privileges.own(file)
+      end
     rescue SystemCallError => e
       raise StartError, "cannot write the pidfile #{@path}: #{e.message}"
     end

@@ -101,9 +101,8 @@ class ProxyMachine
 
     # Opens the log files once more.
     # @yield for those that this does not know of
-    def reopen
-      @log_files.reopen
-      yield if block_given?
+    def reopen(&)
+      @log_files.reopen(&)
       say(:info, "Reopened the log files.")
     rescue SystemCallError, IOError, StartError => e
       say(:error, "Cannot reopen the log files: #{e.message}")

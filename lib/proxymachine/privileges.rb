@@ -36,9 +36,22 @@ class ProxyMachine
     end
 
     # Gives a file to whom this process becomes.
-    # @param path [String]
-    def own(path)
-      File.chown(@user&.uid, @gid, path) if @user || @gid
+    # @param file [File]
+    def own(file)
+      file.chown(@user&.uid, @gid) if @user || @gid
+    end
+
+    # The same for a log that was opened, which must be opened again after an upgrade. One that belongs to somebody else
+    # stays his, and so does what only a link leads to.
+    # @param path [String, nil] "-" is none, either
+    def own_log(path)
+      return if path.nil? || path == "-"
+
+      File.open(path, File::WRONLY | File::APPEND | File::NONBLOCK | File::NOFOLLOW) do |file|
+        own(file) if file.stat.file? && file.stat.owned? && file.stat.nlink == 1
+      end
+    rescue SystemCallError
+      nil # It is a link or a pipe, or nobody's to give away.
     end
 
     private

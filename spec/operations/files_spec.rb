@@ -62,4 +62,89 @@ RSpec.describe "A server" do
     proxy.await(/close/)
     expect(File.read("#{log}.1")).not_to match(/close/)
   end
+
+  # Nobody, not even root, can open it again then.
+  def without(directory)
+    FileUtils.mv(directory, "#{directory}.gone")
+    yield "#{directory}.gone"
+  ensure
+    FileUtils.mv("#{directory}.gone", directory)
+  end
+
+  it "writes on if it cannot open its standard output again, and never to a client" do
+    logs = FileUtils.mkdir(File.join(dir, "logs")).first
+    proxy = ProxyProcess.start("proxy { { :close => 'x' } }", stdout: File.join(logs, "stdout"))
+    without(logs) do |gone|
+      proxy.signal("USR1")
+      eventually { expect(File.read("#{gone}/stdout")).to match(/ERROR .* Cannot reopen the log files: No such file/) }
+    end
+    expect(ask("x", proxy)).to eq "x"
+    expect(proxy.settled_log).to match(/close/)
+  end
+
+  it "opens the other logs again if it cannot open one" do
+    logs = FileUtils.mkdir(File.join(dir, "logs")).first
+    access = File.join(dir, "access")
+    proxy = ProxyProcess.start("access_log #{access.inspect}\nproxy { { :close => 'x' } }",
+                               stdout: File.join(logs, "stdout"))
+    File.rename(access, "#{access}.1")
+    without(logs) do
+      proxy.signal("USR1")
+      eventually { expect(File.exist?(access)).to be true }
+    end
+  end
+
+  it "writes on if it cannot open the file of its LOGGER again" do
+    logs = FileUtils.mkdir(File.join(dir, "logs")).first
+    log = File.join(logs, "log")
+    proxy = ProxyProcess.new("LOGGER = Logger.new(#{log.inspect})\nproxy { { :close => 'x' } }", log: :none)
+    eventually { File.exist?(log) && File.read(log).include?("Listening") }
+    without(logs) do |gone|
+      proxy.signal("USR1")
+      eventually { expect(File.read("#{gone}/log")).to match(/ERROR .* Cannot reopen the log files: No such file/) }
+    end
+    File.rename(log, "#{log}.1")
+    proxy.signal("USR1")
+    eventually { File.exist?(log) && File.read(log).include?("Reopened the log files") }
+  end
+
+  it "opens its log files again while it ends, too" do
+    proxy = ProxyProcess.start("proxy { :noop }")
+    connect(proxy).write("x")
+    proxy.await(/noop/)
+    proxy.signal("QUIT")
+    proxy.await(/Received QUIT/)
+    proxy.signal("USR1")
+    proxy.await("INFO Reopened the log files.")
+  end
+
+  it "does not write its pidfile to where a link leads" do
+    File.write(File.join(dir, "other"), "precious")
+    File.symlink(File.join(dir, "other"), pidfile)
+    child = ProxyProcess.new("proxy { :close }", args: arguments)
+    expect(child.wait.exitstatus).to eq 1
+    expect(child.stderr).to match(/\Aproxymachine: cannot write the pidfile /)
+    expect(File.read(File.join(dir, "other"))).to eq "precious"
+  end
+
+  it "gives the access log to whom it becomes, who opens it after an upgrade" do
+    skip "only root can become somebody else" unless Process.uid.zero?
+    File.chmod(0o755, dir)
+    access = File.join(dir, "access")
+    proxy = ProxyProcess.start("access_log #{access.inspect}\nproxy { { :close => 'x' } }",
+                               args: [*arguments, "--user", "nobody"])
+    expect(File.stat(access).uid).to eq Etc.getpwnam("nobody").uid
+    ask("x", proxy)
+    eventually { expect(File.size(access)).to be_positive }
+  end
+
+  it "leaves an access log that a link leads to with whom it belongs to" do
+    skip "only root can become somebody else" unless Process.uid.zero?
+    File.chmod(0o755, dir)
+    File.write(File.join(dir, "other"), "")
+    File.symlink(File.join(dir, "other"), File.join(dir, "access"))
+    ProxyProcess.start("access_log #{File.join(dir, "access").inspect}\nproxy { :close }",
+                       args: [*arguments, "--user", "nobody"])
+    expect(File.stat(File.join(dir, "other")).uid).to eq 0
+  end
 end
