@@ -57,7 +57,7 @@ class ProxyMachine
     # @return [Configuration]
     # @api private
     def draft
-      @draft || configuration
+      Thread.current.equal?(@drafter) ? @draft : configuration
     end
 
     # Has the verbs change another configuration than the one that counts.
@@ -65,10 +65,11 @@ class ProxyMachine
     # @api private
     def drafting
       @draft = configuration.blank
+      @drafter = Thread.current
       yield
       @draft
     ensure
-      @draft = nil
+      @drafter = @draft = nil
     end
 
     # What an operator may want of the program that runs; nil unless the command line started it.
@@ -81,7 +82,9 @@ class ProxyMachine
     # @param verb [Symbol]
     # @api private
     def late(verb)
-      @server&.warn("#{verb} is read when the server starts or reloads: now it changes nothing") unless @draft
+      return unless draft.equal?(configuration)
+
+      @server&.warn("#{verb} is read when the server starts or reloads: now it changes nothing")
     end
 
     # Sets what decides where connections go, as the verb +proxy+ does. Takes effect for the next decision.

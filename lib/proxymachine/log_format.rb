@@ -29,10 +29,21 @@ class ProxyMachine
     # Has a logger do what the settings say. One with a format of its own keeps that.
     # @param logger [Object] whatever LOGGER is
     # @param settings [Hash] see Settings#to_h
+    # @raise [ConfigError] if the logger does not take it
     def self.apply(logger, settings)
-      level = settings[:log_level]
-      logger.level = Logger.const_get(level.upcase) if level && logger.respond_to?(:level=)
+      level(logger, settings[:log_level]) if logger.respond_to?(:level=) && logger.respond_to?(:level)
       format(logger, settings[:log_format]) if logger.instance_of?(Logger)
+    rescue StandardError => e
+      raise ConfigError, "LOGGER does not take log_level or log_format: #{e.message} (#{e.class})"
+    end
+
+    # Without a level of the settings, the logger has its own again, unless somebody has set another one meanwhile.
+    def self.level(logger, name)
+      known, set, own = @level
+      own = logger.level unless known.equal?(logger) && set == logger.level
+      wanted = name ? Logger.const_get(name.upcase) : own
+      logger.level = wanted unless wanted == logger.level
+      @level = [logger, wanted, own]
     end
 
     def self.format(logger, format)
@@ -42,7 +53,7 @@ class ProxyMachine
       when Json then logger.formatter = nil if format == :text
       end
     end
-    private_class_method :format
+    private_class_method :format, :level
 
     # @param logger [Object] whatever LOGGER is
     # @return [Array, nil] how the extension may write lines by itself: whether as JSON, and from which severity on

@@ -89,7 +89,9 @@ class ProxyMachine
     # What goes wrong, even an exit in the config, must not touch what runs.
     def reload
       @presence.reloading do
-        new = ConfigFile.reload(@config)
+        new = load
+        next @presence.refuse(:reload) if @stopping # It was told so meanwhile.
+
         warn_of_what_stays(new.settings.to_h)
         ProxyMachine.replace(new)
         @presence.say(:info, "Reloaded #{@config}. Listening on #{@server.addresses.join(", ")}.")
@@ -97,9 +99,24 @@ class ProxyMachine
     rescue Exception => e # rubocop:disable Lint/RescueException
       reason = e.is_a?(Error) ? e.message : "#{e.message} (#{e.class})"
       @presence.say(:error, "Cannot reload #{@config}: #{reason}. What was loaded before goes on.")
+      keep_logs
     end
 
     def warn_of_what_stays(wanted)
+    # The traps for the end are the server's, whatever the config has.
+    def load
+      ConfigFile.reload(@config)
+    ensure
+      Signals.renew
+    end
+
+    # A config that did not come to count may have assigned another LOGGER.
+    def keep_logs
+      @server.open_logs(ProxyMachine.configuration)
+    rescue Error
+      nil
+    end
+
       running = ProxyMachine.configuration.settings.to_h
       %i[threads admin].each { |name| @presence.warn_if_stays(name, running[name], wanted[name]) }
     end

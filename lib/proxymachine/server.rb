@@ -67,9 +67,18 @@ class ProxyMachine
       yield
       @engine.apply
       @admin.show(settings_of(@configuration))
-    rescue Error
+    rescue Exception # rubocop:disable Lint/RescueException -- whatever it is
       @engine.discard
       raise
+    end
+
+    # Has the logs be as a configuration says.
+    # @raise [ConfigError] if LOGGER cannot be set; then the access log is as before
+    # @raise [StartError] if the access log cannot be written
+    def open_logs(configuration)
+      settings = configuration.settings.to_h
+      LogFormat.apply(LOGGER, settings)
+      @engine.log_to(settings[:access_log], settings[:log_format] == :json)
     end
 
     # Binds the address where it shows itself.
@@ -114,13 +123,6 @@ class ProxyMachine
     end
 
     private
-
-    # @raise [StartError] if the access log cannot be written
-    def open_logs(configuration)
-      settings = configuration.settings.to_h
-      @engine.log_to(settings[:access_log], settings[:log_format] == :json)
-      LogFormat.apply(LOGGER, settings)
-    end
 
     # How many connections there may be is found out once, when none is open.
     def settings_of(configuration)

@@ -11,24 +11,35 @@ class ProxyMachine
 
     # Installs the three traps while the block runs; all other traps of the config stay.
     def self.handled
-      before = HANDLERS.to_h { |signal, shutdown| [signal, install(signal, shutdown)] }
+      @own = HANDLERS.to_h { |signal, shutdown| [signal, handler(signal, shutdown)] }
+      before = renew
       yield
     ensure
+      @own = nil
       before&.each { |signal, handler| trap(signal, handler || "DEFAULT") }
     end
 
-    def self.install(signal, shutdown)
-      hear(signal) do
+    # Installs them once more while they are installed: a config that was loaded may have had traps of its own.
+    # @return [Hash, nil] the traps that they replaced
+    def self.renew
+      @own&.to_h { |signal, handler| [signal, trap(signal, handler)] }
+    end
+
+    def self.handler(signal, shutdown)
+      of_this_process(signal) do
         ProxyMachine.public_send(shutdown, signal)
         shutdown = AGAIN.fetch(signal, shutdown)
       end
     end
-    private_class_method :install
 
     # A trap for this process alone: in a forked child a signal does what it does to any other process.
-    def self.hear(signal)
+    def self.hear(signal, &block)
+      trap(signal, of_this_process(signal, &block))
+    end
+
+    def self.of_this_process(signal)
       server = Process.pid
-      trap(signal) do
+      proc do
         if Process.pid == server
           yield
         else
@@ -37,5 +48,6 @@ class ProxyMachine
         end
       end
     end
+    private_class_method :handler, :of_this_process
   end
 end

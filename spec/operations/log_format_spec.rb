@@ -66,4 +66,23 @@ RSpec.describe "The log" do
     eventually { expect(quiet.stdout).to match(/ERROR -- : .* invalid answer 42/) }
     expect(quiet.stdout.lines.size).to eq 1
   end
+
+  it "stays JSON if a config that assigns LOGGER cannot be reloaded" do
+    config = "LOGGER = Logger.new($stdout)\nlog_format :json\n"
+    proxy = ProxyProcess.start("#{config}proxy { :close }")
+    File.write(proxy.config_path, "#{config}raise 'oh'")
+    proxy.mark
+    proxy.signal("HUP")
+    expect(eventually { proxy.recent_log[/^.*Cannot reload.*$/] }).to start_with "{"
+  end
+
+  it "has the level of the LOGGER again once log_level is gone" do
+    proxy = ProxyProcess.start("proxy { :close }")
+    File.write(proxy.config_path, "log_level :error\nproxy { { :close => 'quiet' } }")
+    proxy.signal("HUP")
+    eventually { expect(ask("x", proxy)).to eq "quiet" }
+    File.write(proxy.config_path, "proxy { { :close => 'loud' } }")
+    proxy.signal("HUP")
+    proxy.await(/INFO Reloaded/)
+  end
 end

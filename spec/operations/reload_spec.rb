@@ -143,4 +143,63 @@ RSpec.describe "A server that is told to reload" do
     eventually { own.stdout.include?("my own\n") }
     expect(ask("x", own)).to eq "here"
   end
+
+  %w[TERM INT QUIT].each do |signal|
+    it "is ended by #{signal}, whatever trap the config has" do
+      config = "trap(#{signal.inspect}) { puts 'my own' }\n"
+      reload("#{config}proxy { :close }")
+      reload("#{config}raise 'oh'", /ERROR Cannot reload/)
+      proxy.signal(signal)
+      proxy.await(/Received #{signal}/)
+      expect(proxy.wait).to be_success
+    end
+  end
+
+  it "leaves all as it was if the LOGGER cannot be set" do
+    port = free_port
+    path = File.join(proxy.dir, "access")
+    reload(<<~RUBY, /ERROR Cannot reload .*LOGGER.*oh/)
+      def LOGGER.level=(_level) raise('oh') end
+      log_level :warn
+      access_log #{path.inspect}
+      listen '127.0.0.1:#{port}'
+      proxy { { :close => 'second' } }
+    RUBY
+    expect(refused?(port)).to be true
+    expect(File.exist?(path)).to be false
+    expect(ask("x")).to eq "first"
+  end
+
+  it "does not reload any more if it was told to end while the config was loaded" do
+    reload("proxy { :noop }")
+    connect.write("x")
+    proxy.await(/noop/)
+    File.write(proxy.config_path, <<~RUBY)
+      puts "loading"
+      sleep 0.01 until File.exist?("#{proxy.dir}/go")
+      proxy { :close }
+    RUBY
+    proxy.signal("HUP")
+    eventually { proxy.stdout.include?("loading\n") }
+    proxy.signal("QUIT")
+    proxy.await(/Received QUIT/)
+    File.write("#{proxy.dir}/go", "")
+    proxy.await("WARN Cannot reload: the server is ending.")
+  end
+
+  it "has a block that a trap sets meanwhile count at once, and still after a failure" do
+    own = ProxyProcess.start(<<~RUBY)
+      trap("WINCH") { proxy { { :close => "of the trap" } } }
+      proxy { { :close => "first" } }
+    RUBY
+    go = File.join(own.dir, "go")
+    File.write(own.config_path, "puts 'loading'; sleep 0.01 until File.exist?(#{go.inspect})\nraise 'oh'")
+    own.signal("HUP")
+    eventually { own.stdout.include?("loading\n") }
+    own.signal("WINCH")
+    eventually { expect(ask("x", own)).to eq "of the trap" }
+    File.write(go, "")
+    own.await(/Cannot reload/)
+    expect(ask("x", own)).to eq "of the trap"
+  end
 end
