@@ -53,7 +53,8 @@ class ProxyMachine
       @configuration ||= Configuration.new
     end
 
-    # What the config's verbs change: what counts, but while it is reloaded another one, which may take its place.
+    # What the config's verbs change: what counts, but for the thread that reloads it another one, which may take its
+    # place. What a trap or another thread changes meanwhile counts at once.
     # @return [Configuration]
     # @api private
     def draft
@@ -64,8 +65,8 @@ class ProxyMachine
     # @return [Configuration] that one
     # @api private
     def drafting
-      @draft = configuration.blank
       @drafter = Thread.current
+      @draft = configuration.blank
       yield
       @draft
     ensure
@@ -275,6 +276,8 @@ class ProxyMachine
       LOGGER.info "Send TERM or INT to quit after waiting for up to #{MAX_FAST_SHUTDOWN_SECONDS} seconds " \
                   "for connections to finish."
       LOGGER.info "Metrics and status on #{admin}" if admin
+    rescue StandardError => e
+      raise ConfigError, "LOGGER cannot write: #{e.message.lines.first&.chomp} (#{e.class})"
     end
   end
 end

@@ -15,9 +15,9 @@ class ProxyMachine
       raise ConfigError, "#{path} has no proxy block: add proxy { |data| ... }"
     rescue SyntaxError => e
       raise ConfigError, e.message.lines.first.chomp
-    rescue StandardError, ScriptError, NoMemoryError, SystemStackError => e
-      raise if e.is_a?(Error)
-
+    rescue Error, SystemExit, SignalException
+      raise
+    rescue Exception => e # rubocop:disable Lint/RescueException -- whatever a config may raise
       raise ConfigError, "#{location(e, full_path) || path}: #{e.message.lines.first&.chomp} (#{e.class})"
     end
 

@@ -24,6 +24,7 @@ class ProxyMachine
         # A trap may neither log nor lock, so a thread does.
         Signals.hear(signal) { Thread.new { serve(wish) } }
       end
+      Signals.hear("QUIT") { exit } # While it starts: by itself the signal dumps core. Then Signals.handled counts.
     end
 
     # @return [Array] sockets that another process has bound: [[descriptor, address]]
@@ -98,11 +99,10 @@ class ProxyMachine
       end
     rescue Exception => e # rubocop:disable Lint/RescueException
       reason = e.is_a?(Error) ? e.message : "#{e.message} (#{e.class})"
-      @presence.say(:error, "Cannot reload #{@config}: #{reason}. What was loaded before goes on.")
       keep_logs
+      @presence.say(:error, "Cannot reload #{@config}: #{reason}. What was loaded before goes on.")
     end
 
-    def warn_of_what_stays(wanted)
     # The traps for the end are the server's, whatever the config has.
     def load
       ConfigFile.reload(@config)
@@ -117,6 +117,7 @@ class ProxyMachine
       nil
     end
 
+    def warn_of_what_stays(wanted)
       running = ProxyMachine.configuration.settings.to_h
       %i[threads admin].each { |name| @presence.warn_if_stays(name, running[name], wanted[name]) }
     end

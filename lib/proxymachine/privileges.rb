@@ -13,8 +13,8 @@ class ProxyMachine
       return unless user || group
 
       @names = [user, group].compact.join(":")
-      @user = Etc.getpwnam(user) if user
-      @gid = group ? Etc.getgrnam(group).gid : @user.gid
+      @user = Etc.getpwnam(user.to_s) if user
+      @gid = group ? Etc.getgrnam(group.to_s).gid : @user.gid
     rescue ArgumentError => e
       raise ConfigError, "cannot run as #{@names}: #{e.message}"
     end

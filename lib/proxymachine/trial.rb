@@ -66,7 +66,9 @@ class ProxyMachine
     def ask(block, name, *data)
       client = Client.new(@listener&.to_sym, CLIENT)
       data.empty? ? block.callable.call(client) : block.call(data.first.dup, client)
-    rescue StandardError, ScriptError => e
+    rescue SystemExit, SignalException
+      raise
+    rescue Exception => e # rubocop:disable Lint/RescueException -- whatever a block may raise
       place = e.backtrace&.first.to_s[/\A.*?:\d+/]
       raise ConfigError, "#{place}: the #{name} block raised #{e.class}: #{e.message.lines.first&.chomp}"
     end

@@ -133,6 +133,14 @@ RSpec.describe "A signal" do
     expect(proxy.wait(within: 8)).to be_success
   end
 
+  it "QUIT that comes while the config is loaded ends the server with status 0" do
+    starting = ProxyProcess.new("puts 'loading'\nsleep\nproxy { :noop }")
+    eventually { starting.stdout.include?("loading") }
+    starting.signal("QUIT")
+    expect(starting.wait).to be_success
+    expect(starting.stderr).to eq ""
+  end
+
   it "that comes while the server starts ends it as well, at whatever moment, and nothing panics" do
     16.times do
       starting = ProxyProcess.new("proxy { |data| { :noop => true } }\n$stdout.sync = true\nputs 'loaded'")

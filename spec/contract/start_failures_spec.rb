@@ -95,6 +95,28 @@ RSpec.describe "A start that fails" do
       expect(failing_config("def again() again end\nagain")).to match(/config\.rb:1: .*\(SystemStackError\)/)
     end
 
+    it "any exception" do
+      expect(failing_config("raise Exception, 'oh'")).to match(/config\.rb:1: oh \(Exception\)/)
+      expect(failing_config("\nraise SecurityError", args: ["-t"])).to match(/config\.rb:2: .*\(SecurityError\)/)
+    end
+
+    it "a LOGGER that is none" do
+      expect(failing_config("LOGGER = nil\n#{usable}", env: { "RUBYOPT" => "-W0" })).to match(/LOGGER.*info/)
+    end
+
+    it "a LOGGER whose level cannot be set" do
+      expect(failing_config("def LOGGER.level=(_) raise('oh') end\nlog_level :warn\n#{usable}")).to match(/LOGGER.*oh/)
+    end
+
+    it "a user that is no name" do
+      expect(failing_config("run_as 65534\n#{usable}")).to include "cannot run as 65534: "
+    end
+
+    it "a block that does not return" do
+      child = ProxyProcess.new("def again() again end\nproxy { again }", args: ["--route", __FILE__])
+      expect(message_of(child, 1)).to match(/config\.rb:\d: the proxy block raised SystemStackError/)
+    end
+
     it "no proxy block" do
       expect(failing_config("ROUTES = {}")).to match(/config\.rb.*proxy/)
     end
