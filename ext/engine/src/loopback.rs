@@ -50,3 +50,29 @@ fn ports() -> &'static RangeInclusive<u16> {
         ends.next().unwrap_or(0)..=ends.next().unwrap_or(u16::MAX)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Type};
+
+    use super::*;
+
+    #[test]
+    fn only_what_stays_within_the_machine_goes_unpaced() {
+        for (address, is_local) in [
+            ("127.0.0.1:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("192.0.2.1:1", false),
+            ("[2001:db8::1]:1", false),
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            let Ok(socket) = Socket::new(Domain::for_address(address), Type::STREAM, None) else { continue };
+            let default = socket.tcp_congestion().unwrap();
+            set_unpaced(&socket, address);
+            let is_changed = socket.tcp_congestion().unwrap() != default;
+            assert_eq!(is_changed, is_local && is_paced_by_default(), "{address}");
+            assert!(!is_changed || socket.tcp_congestion().unwrap().starts_with(UNPACED));
+        }
+    }
+}
