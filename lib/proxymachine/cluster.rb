@@ -12,7 +12,7 @@ class ProxyMachine
   # config and has no thread, so it can fork at any time; whoever ends is replaced.
   # @api private
   class Cluster
-    # Seconds until a worker that ended is replaced, so that one that cannot live does not keep a processor busy.
+    # Seconds until a process that ended is replaced, so that one that cannot live does not keep a processor busy.
     PAUSE = 1
     # What asks for what, as long as it is not ending.
     WISHES = { "HUP" => :reload, "USR2" => :upgrade }.freeze
@@ -87,15 +87,22 @@ class ProxyMachine
 
     def serve
       until @ending && @workers.empty?
-        signal = @signals.next(@ending || !@workers.missing? ? nil : PAUSE)
-        signal ? hear(signal) : @workers.fill(@engine.sockets)
+        signal = @signals.next(!@ending && @workers.missing? ? PAUSE : nil)
+        signal ? hear(signal) : fill
       end
       @status || 0
     end
 
+    # What cannot be started now is tried again after a pause.
+    def fill
+      @workers.fill(@engine.sockets)
+    rescue StartError => e
+      @presence.say(:error, e.message)
+    end
+
     def hear(signal)
       case signal
-      when "CHLD" then reap
+      when "CHLD" then @workers.reap { |*about| lost(*about) }
       when "USR1" then @presence.reopen && @workers.signal("USR1")
       when *WISHES.keys then grant(WISHES.fetch(signal))
       else finish(signal)
@@ -103,11 +110,6 @@ class ProxyMachine
     end
 
     def grant(wish) = @ending ? @presence.refuse(wish) : send(wish)
-
-    def reap
-      @workers.reap { |*about| lost(*about) }
-      @admin.restart(@workers.channels)
-    end
 
     def lost(status, was_serving, reason)
       @status = 1 if @ending && !status.success?

@@ -36,8 +36,9 @@ class ProxyMachine
     # Starts the process.
     # @param channels [Array<IO>] that are not its business
     # @param inheritance [Inheritance, nil] through which another cluster tells what it has counted
+    # @raise [StartError] if the system does not allow it
     def start(channels = [], inheritance = nil)
-      return unless @address
+      return unless missing?
 
       @directory ||= Dir.mktmpdir("proxymachine")
       ours, theirs = UNIXSocket.pair
@@ -45,8 +46,16 @@ class ProxyMachine
         [ours, *channels].each(&:close)
         serve(theirs, inheritance)
       end
-      theirs.close
       @channel = ours
+    rescue SystemCallError => e
+      ours&.close
+      raise StartError, "cannot start the admin: #{e.message}"
+    ensure
+      theirs&.close
+    end
+
+    def missing?
+      @address && !@pid
     end
 
     # Another cluster shows itself there from now on.
@@ -73,22 +82,18 @@ class ProxyMachine
       @admin.sockets
     end
 
-    # Starts it once more if it has ended.
-    # @param channels [Array<IO>] that are not its business
-    def restart(channels)
+    # Forgets the process if it has ended.
+    def reap
       return unless @pid && Process.wait(@pid, Process::WNOHANG)
 
       @channel.close
-      start(channels)
+      @channel = @pid = nil
     end
 
     # Ends it.
     def stop
-      return unless @pid
-
-      Process.kill(:KILL, @pid)
-      Process.wait(@pid)
-      FileUtils.rm_rf(@directory)
+      Process.kill(:KILL, @pid) && Process.wait(@pid) if @pid
+      FileUtils.rm_rf(@directory) if @directory
     end
 
     private
@@ -110,6 +115,10 @@ class ProxyMachine
       while (word = orders.gets)
         word.chomp == "hide" ? @engine.hide : orders.puts(@engine.counts)
       end
+    rescue SystemCallError
+      nil # The cluster has just ended.
+    rescue StandardError => e
+      LOGGER.error "Cannot show the admin: #{e.message}"
     ensure
       exit!(0)
     end

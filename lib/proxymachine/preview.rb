@@ -16,6 +16,7 @@ class ProxyMachine
     # @param loader [Proc] loads the config and returns its Configuration
     # @param inherited [Array] [[descriptor, address]]
     # @raise [ConfigError] naming what is wrong with it
+    # @raise [StartError] if the system does not allow it
     def self.of(loader, inherited)
       ours, theirs = IO.pipe(binmode: true)
       pid = fork do
@@ -27,8 +28,10 @@ class ProxyMachine
       theirs.close
       said = heard(ours, pid)
       said.is_a?(Hash) ? new(**said) : raise(ConfigError, said)
+    rescue SystemCallError => e
+      raise StartError, "cannot try the config: #{e.message}"
     ensure
-      ours&.close
+      [ours, theirs].compact.each(&:close)
     end
 
     # Before it is waited for: more than a pipe holds is only written while somebody reads.

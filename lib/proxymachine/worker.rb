@@ -17,6 +17,7 @@ class ProxyMachine
     # @param sockets [Array] [[descriptor, address, port]]
     # @param loader [Proc] loads the config and returns its Configuration
     # @param siblings [Array<Worker>] whose channels are not the new one's business
+    # @raise [StartError] if the system does not allow it
     def self.start(sockets, loader, siblings)
       ours, theirs = UNIXSocket.pair
       pid = fork do
@@ -24,8 +25,12 @@ class ProxyMachine
         [ours, *siblings.map(&:channel)].each(&:close)
         exit!(serve(Operations.new(theirs, sockets), loader))
       end
-      theirs.close
       new(pid, ours)
+    rescue SystemCallError => e
+      ours&.close
+      raise StartError, "cannot start a worker: #{e.message}"
+    ensure
+      theirs&.close
     end
 
     def self.serve(operations, loader)

@@ -32,17 +32,15 @@ class ProxyMachine
     end
 
     # Starts what is missing.
+    # @raise [StartError] if the system does not allow it
     def fill(sockets)
-      @serving << start(sockets, []) while missing?
+      @serving << start(sockets, []) while too_few?
+      @admin.start([*@serving, *@retired].map(&:channel))
     end
 
-    # @return [Array<UNIXSocket>] the cluster's ends of what it tells them by
-    def channels
-      [*@serving, *@retired].map(&:channel)
-    end
-
+    # Whether one of them, or the process that shows them, is not there.
     def missing?
-      @serving.size < @count
+      too_few? || @admin.missing?
     end
 
     def empty?
@@ -72,9 +70,14 @@ class ProxyMachine
           status
         end
       end
+      @admin.reap
     end
 
     private
+
+    def too_few?
+      @serving.size < @count
+    end
 
     def start(sockets, siblings)
       loader = lambda do

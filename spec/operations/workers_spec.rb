@@ -163,6 +163,21 @@ RSpec.describe "A server with workers" do
     expect(UnixClient.new(path).write("x").read_all).to start_with("first")
   end
 
+  it "goes on while the system gives it nothing to start a process with" do
+    limit = ->(count) { system("prlimit", "--pid", proxy.pid.to_s, "--nofile=#{count}:", exception: true) }
+    dead = workers
+    limit.call(8)
+    reload(config.sub("first", "second"), /ERROR Cannot reload .*Too many open files/)
+    expect(ask("x")).to start_with("first")
+    expect(connect.write("die").read_all).to eq ""
+    proxy.await(/ERROR cannot start a worker: Too many open files/)
+    expect(ask("x")).to start_with("first")
+    limit.call(1024)
+    eventually { expect((workers - dead).size).to eq 1 }
+    reload(config.sub("first", "third"))
+    eventually { expect(ask("x")).to start_with("third") }
+  end
+
   it "says that the address of its admin stays" do
     reload("admin 1\n#{config}", /WARN admin stays none: 127\.0\.0\.1:1 takes a restart or an upgrade \(USR2\)\./)
     proxy.await(/INFO Reloaded/)
