@@ -22,7 +22,11 @@ class ProxyMachine
     def hear
       SIGNALS.each do |signal, wish|
         # A trap may neither log nor lock, so a thread does.
-        Signals.hear(signal) { Thread.new { serve(wish) } }
+        Signals.hear(signal) do
+          Thread.new { serve(wish) }
+        rescue ThreadError => e
+          @server&.warn("Cannot #{wish}: #{e.message}")
+        end
       end
       Signals.hear("QUIT") { exit } # While it starts: by itself the signal dumps core. Then Signals.handled counts.
     end

@@ -137,6 +137,21 @@ RSpec.describe "A server that is told to reload" do
     proxy.await("WARN Cannot reload: the server is ending.")
   end
 
+  it "serves on, and ends when it is told, while the system gives it no thread" do
+    poor = ProxyProcess.start(<<~RUBY)
+      no_thread = Module.new { def new(*) = $poor ? raise(ThreadError, "can't create Thread") : super }
+      Thread.singleton_class.prepend(no_thread)
+      proxy { |data| $poor = true; { :close => data } }
+    RUBY
+    expect(ask("x", poor)).to eq "x"
+    poor.signal("HUP")
+    poor.await("WARN Cannot reload: can't create Thread")
+    expect(ask("y", poor)).to eq "y"
+    poor.signal("QUIT")
+    expect(poor.wait).to be_success
+    expect(poor.stderr).to eq ""
+  end
+
   it "leaves the trap of the config alone" do
     own = ProxyProcess.start("trap('HUP') { puts 'my own' }\nproxy { { :close => 'here' } }")
     own.signal("HUP")
