@@ -173,8 +173,7 @@ class ProxyMachine
       private
 
       def reopen
-        @log_files.reopen
-        @server&.reopen
+        @log_files.reopen { @server&.reopen }
       rescue SystemCallError, IOError, StartError => e
         LOGGER.error "Cannot reopen the log files: #{e.message}"
       end

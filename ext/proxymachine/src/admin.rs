@@ -14,7 +14,7 @@ use proxymachine_engine::meters::{self, Durations, Meters, Time};
 use proxymachine_engine::{Code, Control, Endpoint, Engine, Listener, Shutdown, Stats};
 
 use crate::bridge::{BlockRouter, Bridge, Reporter};
-use crate::engine::value;
+use crate::wanted::value;
 use crate::{error, lock};
 
 /// Where an engine shows itself, if it does.

@@ -21,6 +21,7 @@ mod queue;
 mod remotes;
 mod sniff;
 mod verdict;
+mod wanted;
 
 #[magnus::init]
 fn init(ruby: &magnus::Ruby) -> Result<(), magnus::Error> {
