@@ -22,10 +22,13 @@ RSpec.describe "The cost" do
     # The backend's socket is told of Nagle (1), how to notice a vanished peer (3), and where BBR is the default, not
     # to pace what stays within the machine (1).
     options = bbr? ? 5 : 4
+    # Its port is one that connections get, so it is made sure that the connection is not with itself (1 getsockname).
     most = { "accept4" => 2, "recvfrom" => 4, "sendto" => 2, "socket" => 1, "connect" => 1, "close" => 2,
-             "epoll_ctl" => 4, "shutdown" => 1, "setsockopt" => options, "getsockopt" => 0, "ioctl" => 1 }
+             "epoll_ctl" => 4, "shutdown" => 1, "setsockopt" => options, "getsockopt" => 0, "getsockname" => 1,
+             "ioctl" => 1 }
     most.each { |name, limit| expect(each[name]).to be <= limit + 0.1, "#{each[name]} #{name}, #{each.inspect}" }
-    expect(each.values.sum).to be <= 39, each.inspect # with what it takes to wake two sleeping threads, and the log
+    rest = each.values.sum - each["setsockopt"] - each["getsockname"]
+    expect(rest).to be <= 35, each.inspect # with what it takes to wake two sleeping threads, and the log
   end
 
   it "of a message is a read and a write each way, and waiting" do

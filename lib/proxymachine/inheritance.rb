@@ -30,6 +30,12 @@ class ProxyMachine
       @sockets = []
     end
 
+    # The process before says nothing until this one is ready: what can be read there is its end.
+    # @raise [StartError] if it does not wait any more
+    def confirm
+      gone if @channel&.wait_readable(0)
+    end
+
     # Tells the process before that this one serves, and hears from it what it has counted.
     # @yield see #hear; without a block another process hears it
     # @raise [StartError] if that one does not wait any more
@@ -84,6 +90,10 @@ class ProxyMachine
     def say(line)
       @channel.puts(line)
     rescue SystemCallError
+      gone
+    end
+
+    def gone
       raise StartError, "the process before has ended"
     end
   end

@@ -41,6 +41,7 @@ class ProxyMachine
     # @yieldparam counts [String, nil] what its admin showed
     # @raise [StartError] if it cannot take over; then the process before knows why
     def started(&)
+      @inheritance.confirm # Or its pidfile would be lost.
       write_pidfile if @inheritance.predecessor?
       @inheritance.take_over(&)
       Systemd.started

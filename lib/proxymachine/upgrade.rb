@@ -41,6 +41,8 @@ class ProxyMachine
 
     # Ends the new process, too: this one has been told to end. May be called from a trap.
     def cancel
+      return if @is_served # Whoever is connected there is not ours any more.
+
       @is_cancelled = true
       @channel&.shutdown # Wakes who waits for an answer.
       give_up if @pid
@@ -73,8 +75,10 @@ class ProxyMachine
     def answer
       readable = @channel.wait_readable(PATIENCE)
       word, rest = readable && @channel.gets.to_s.chomp.split(" ", 2)
-      return rest.to_i if word == "ready" && !@is_cancelled
-
+      if word == "ready" && !@is_cancelled
+        @is_served = true
+        return rest.to_i
+      end
       if word == "started"
         @pid = rest.to_i
         @ending = nil # It is nobody's to wait for.

@@ -34,7 +34,7 @@ class ProxyMachine
     end
 
     def self.serve(operations, loader)
-      %w[HUP USR2].each { |signal| trap(signal, "IGNORE") }
+      %w[HUP USR1 USR2].each { |signal| trap(signal, "IGNORE") }
       %w[QUIT TERM INT CHLD].each { |signal| trap(signal, "DEFAULT") }
       ProxyMachine.operations = operations
       operations.hear

@@ -16,8 +16,8 @@ RSpec.describe "The end of a relay" do
   running(:resetting) do
     Backend.new do |session|
       session.write("hello")
-      session.read
-      session.reset if session.read
+      session.read_until("resettingnowreset".size)
+      session.reset
     end
   end
   running(:proxy) do

@@ -235,8 +235,9 @@ fn server_resets(plan: &mut Plan, random: &mut Random) {
 }
 
 fn faultless(plan: &mut Plan, random: &mut Random) {
-    let make = random.pick(&[short, talk, talk, bulk, client_ends_first, server_ends_first, pieces]);
-    make(plan, random);
+    let makes: [fn(&mut Plan, &mut Random); 7] =
+        [short, talk, talk, bulk, client_ends_first, server_ends_first, pieces];
+    random.pick(&makes)(plan, random);
     (plan.up, plan.down) = (Due::Beginning, Due::Beginning);
 }
 

@@ -101,10 +101,19 @@ impl Part<'_> {
         let hearing = Hearing { part: self, heard: Cell::new(0), end: Cell::new(None), news: Notify::new() };
         let played = async {
             hearing.check(early)?;
-            tokio::select! {
+            let mut heard = std::pin::pin!(hearing.hear(&socket));
+            let acted = tokio::select! {
                 acted = self.act(&socket, &hearing) => acted,
-                failed = hearing.hear(&socket) => failed,
+                failed = &mut heard => failed,
+            };
+            if acted.as_ref().is_err_and(|error| error.kind() != ErrorKind::InvalidData) {
+                // Whoever cannot send any more can still read what had come before.
+                tokio::select! {
+                    failed = heard => failed?,
+                    () = hearing.until_ended() => {}
+                }
             }
+            acted
         };
         let started = Instant::now();
         let (trouble, fatal) = match tokio::time::timeout(LIMIT, played).await {
