@@ -36,10 +36,10 @@ module Bench
         @pid = @child.pid
       end
 
-      # Waits until the title says that no connection is left.
+      # Waits until the title says that no connection is left, and nobody is left that has counts to tell.
       def quiet(seconds: 30)
         deadline = now + seconds
-        until (numbers = title) && numbers.first.zero?
+        until (numbers = title) && numbers.first.zero? && predecessors.none? { |id| alive?(id) }
           raise Trouble, "connections are left after #{seconds} s: #{numbers&.join("/")}" if now > deadline
 
           sleep 0.1
@@ -61,7 +61,7 @@ module Bench
 
       # From now on it is the process that takes over.
       def upgrade(seconds)
-        before = pid
+        predecessors << (before = pid)
         signal("USR2")
         deadline = now + seconds
         while (@pid = File.read(@pidfile).to_i) == before
@@ -97,9 +97,12 @@ module Bench
 
       attr_reader :pid
 
+      # The processes whose place was taken.
+      def predecessors = @predecessors ||= []
+
       # A process that has ended and that nobody has waited for is none.
-      def alive?
-        !File.read("/proc/#{pid}/stat").match?(/\) Z /)
+      def alive?(id = pid)
+        !File.read("/proc/#{id}/stat").match?(/\) Z /)
       rescue SystemCallError
         false
       end
