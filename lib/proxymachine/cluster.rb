@@ -9,7 +9,7 @@ require_relative "worker_processes"
 
 class ProxyMachine
   # `--workers N`: a process that opens the sockets, and N of its children that serve them. It runs nothing of the
-  # config and has no thread, so it can fork at any time; whoever ends is replaced.
+  # config and has no engine, so it can fork at any time; whoever ends is replaced.
   # @api private
   class Cluster
     # Seconds until a process that ended is replaced, so that one that cannot live does not keep a processor busy.
