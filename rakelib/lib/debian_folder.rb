@@ -50,17 +50,14 @@ class DebianFolder
     @dir = File.join(ROOT, "tmp/matrix", suite)
   end
 
-  # Makes it, unless it is there. Returns whether it is there now.
+  # Makes it, or brings it up to date: sid is another one each day. Returns whether that went well.
   def make
-    return true if File.exist?("#{dir}/.made")
+    return renew if File.exist?("#{dir}/.made")
 
     FileUtils.rm_rf(dir)
     FileUtils.mkdir_p(dir)
-    output, status = Open3.capture2e("debootstrap", "--variant=minbase", "--include=ca-certificates", suite, dir,
-                                     self.class.mirror)
-    return warn(output.lines.last(5)) unless status.success?
-
-    settle && FileUtils.touch("#{dir}/.made")
+    quietly("debootstrap", "--variant=minbase", "--include=ca-certificates", suite, dir, self.class.mirror) &&
+      settle && FileUtils.touch("#{dir}/.made")
   end
 
   # Puts the files there that git knows, or would know. What was built there before stays.
@@ -107,7 +104,22 @@ class DebianFolder
     acquire = Open3.capture2("apt-config", "dump").first.lines.grep(/^Acquire::(?!IndexTargets|Changelogs).*"[^"]+";$/)
     File.write("#{dir}/etc/apt/apt.conf.d/90machine", acquire.join)
     File.write("#{dir}/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", perm: 0o755)
-    run("update-ca-certificates", out: File::NULL) && run("apt-get", "-qq", "update")
+    inside("update-ca-certificates") && inside("apt-get", "-qq", "update")
+  end
+
+  def renew
+    inside("apt-get", "-qq", "update") && inside("apt-get", "-qq", "-y", "dist-upgrade")
+  end
+
+  def inside(*command)
+    quietly(ENVIRONMENT, *enter(*command), unsetenv_others: true)
+  end
+
+  # Of what such a command tells, only what it says last, if it fails. Returns whether it ended well.
+  def quietly(...)
+    output, status = Open3.capture2e(...)
+    warn(output.lines.last(5)) unless status.success?
+    status.success?
   end
 
   def same?(one, other)
