@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "debian_folder"
+require_relative "test_log"
 
 # bin/test on several systems, and what can be said of it afterwards.
 module Matrix
@@ -15,26 +16,15 @@ module Matrix
     def summary
       return ["#{title}: not covered: #{obstacle}"] if obstacle
 
-      text = File.read(log, encoding: Encoding::UTF_8).scrub.gsub(/\e\[[\d;]*m/, "")
-      ["#{title}: #{passed ? "passed" : "FAILED"}: #{steps(text)}", *failures(text), *left_out(text), "  log: #{log}"]
+      told = TestLog.new(File.read(log, encoding: Encoding::UTF_8))
+      ["#{title}: #{passed ? "passed" : "FAILED"}", "  ran: #{told.steps.join("; ")}", "  #{told.counts}",
+       *(failures(told) unless passed), *told.left_out.map { |what| "  not covered: #{what}" }, "  log: #{log}"]
     end
 
     private
 
-    def steps(text)
-      rust = text.scan(/^test result: \w+\. (\d+) passed/).flatten.sum(&:to_i)
-      examples = text.scan(/^(\d+) examples?, (\d+) failures?/).transpose.map { |counts| counts.sum(&:to_i) }
-      "#{text.scan(/^== /).size} steps; #{rust} tests of Rust passed; #{examples[0] || 0} examples, " \
-        "#{examples[1] || 0} failures"
-    end
-
-    def failures(text)
-      text.scan(/^(?:Failed:.*|rspec \S+ #.*)/).map { |line| "  #{line}" }
-    end
-
-    # Examples that were skipped, each with its reason.
-    def left_out(text)
-      text.scan(/^  \d+\) (.*)\n\s+# (.*)/).map { |name, reason| "  not covered: #{name}: #{reason}" }
+    def failures(told)
+      told.failed.flat_map { |step| ["  FAILED: #{step.title}", *step.failures.map { |line| "    #{line}" }] }
     end
   end
 
@@ -42,7 +32,7 @@ module Matrix
 
   def here
     log = log_of("here")
-    title = "this machine, #{IO.popen(["sh", "-c", VERSIONS], &:read).strip}"
+    title = "#{sources} on this machine, #{IO.popen(["sh", "-c", VERSIONS], &:read).strip}"
     puts "matrix: #{title}; log in #{log}"
     Result.new(title, system("bin/test", in: File::NULL, %i[out err] => log), log)
   end
@@ -53,12 +43,20 @@ module Matrix
 
     folder = DebianFolder.new(suite)
     log = log_of(suite)
-    puts "matrix: Debian #{suite} in #{folder.dir}; log in #{log}"
+    puts "matrix: #{sources} on Debian #{suite} in #{folder.dir}; log in #{log}"
     return Result.new(suite, nil, nil, "debootstrap or apt-get failed in #{folder.dir}") unless folder.make
 
+    tested = sources
     folder.bring_sources
     passed = folder.run("bin/test", %i[out err] => log)
-    Result.new(folder.output("sh", "-c", VERSIONS).strip, passed, log)
+    Result.new("#{tested} on #{folder.output("sh", "-c", VERSIONS).strip}", passed, log)
+  end
+
+  # Which they are. What no commit has is tested, too.
+  def sources
+    commit, = Open3.capture2("git", "describe", "--always", "--tags", chdir: DebianFolder::ROOT)
+    changes, = Open3.capture2("git", "status", "--porcelain", chdir: DebianFolder::ROOT)
+    "ProxyMachine #{commit.strip}#{" with changes" unless changes.empty?}"
   end
 
   def report(*results)

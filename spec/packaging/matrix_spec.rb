@@ -11,13 +11,16 @@ RSpec.describe Matrix::Result do
     end
   end
 
-  it "counts what ran, and names what was left out and why" do
-    expect(summary(true, <<~TEXT)).to eq(["Debian 13: passed: 2 steps; 7 tests of Rust passed; 42 examples, 0 failures",
+  it "tells the steps, counts what ran, and names what was left out and why" do
+    expect(summary(true, <<~TEXT)).to eq(<<~SUMMARY.lines(chomp: true))
       == set-up
 
       == engine
       test result: ok. 5 passed; 0 failed; 0 ignored
       test result: ok. 2 passed; 0 failed; 0 ignored
+      -- engine: 5 s
+
+      == types
       \e[33m..*..\e[0m
       Pending: (Failures listed here are expected and do not affect your suite's status)
 
@@ -25,20 +28,70 @@ RSpec.describe Matrix::Result do
            \e[36m# root may read everything\e[0m
            \e[36m# ./spec/contract/start_failures_spec.rb:6\e[0m
 
-      40 examples, 0 failures, 1 pending
-      2 examples, 0 failures
+      2 examples, 0 failures, 1 pending
+      -- types: 7 s
     TEXT
-                                          "  not covered: A start that fails: root may read everything"])
+      Debian 13: passed
+        ran: set-up; engine 5 s; types 7 s
+        7 tests of Rust passed; 2 examples, 0 failures
+        not covered: A start that fails: root may read everything
+    SUMMARY
   end
 
-  it "names what failed" do
-    expect(summary(false, <<~TEXT)).to eq(["Debian 13: FAILED: 1 steps; 0 tests of Rust passed; 2 examples, 1 failures",
+  it "counts each example once, though parallel_rspec tells the sum of its processes, too" do
+    expect(summary(true, <<~TEXT)).to include("  0 tests of Rust passed; 45 examples, 0 failures")
+      == gem
+      20 examples, 0 failures
+      22 examples, 0 failures, 1 pending
+      42 examples, 0 failures, 1 pending
+      -- gem: 5 s
+      == types
+      3 examples, 0 failures
+      -- types: 5 s
+    TEXT
+  end
+
+  it "names the examples and the tests that failed, and for a step without such shows its last words" do
+    expect(summary(false, <<~TEXT)).to eq(<<~SUMMARY.lines(chomp: true))
+      == engine
+      failures:
+
+      ---- a_test stdout ----
+      panicked
+
+      failures:
+          a_test
+
+      test result: FAILED. 0 passed; 1 failed; 0 ignored
+      -- engine: 5 s
       == gem
       2 examples, 1 failure
       rspec ./spec/a_spec.rb:3 # A does b
-      Failed: gem;
+      -- gem: 5 s
+      == types
+      3 examples, 0 failures
+      -- types: 5 s
+      == soak
+      bytes were lost
+      -- soak: 5 s
+
+      Failed: engine; gem; soak;
     TEXT
-                                           "  rspec ./spec/a_spec.rb:3 # A does b", "  Failed: gem;"])
+      Debian 13: FAILED
+        ran: engine 5 s; gem 5 s; types 5 s; soak 5 s
+        0 tests of Rust passed; 5 examples, 1 failures
+        FAILED: engine
+          a_test
+        FAILED: gem
+          rspec ./spec/a_spec.rb:3 # A does b
+        FAILED: soak
+          bytes were lost
+    SUMMARY
+  end
+
+  it "shows where bin/test ended, if it did before its end" do
+    expect(summary(false, "== set-up\nbin/setup: please install what is named above\n").drop(3))
+      .to eq(["  FAILED: set-up", "    bin/setup: please install what is named above"])
   end
 
   it "says why a system was not covered" do
