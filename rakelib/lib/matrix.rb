@@ -34,7 +34,7 @@ module Matrix
     log = log_of("here")
     title = "#{sources} on this machine, #{IO.popen(["sh", "-c", VERSIONS], &:read).strip}"
     puts "matrix: #{title}; log in #{log}"
-    Result.new(title, system("bin/test", in: File::NULL, %i[out err] => log), log)
+    result(title, system("bin/test", in: File::NULL, %i[out err] => log), log)
   end
 
   def in_folder(suite)
@@ -49,7 +49,12 @@ module Matrix
     tested = sources
     folder.bring_sources
     passed = folder.run("bin/test", %i[out err] => log)
-    Result.new("#{tested} on #{folder.output("sh", "-c", VERSIONS).strip}", passed, log)
+    result("#{tested} on #{folder.output("sh", "-c", VERSIONS).strip}", passed, log)
+  end
+
+  # Told as soon as it is there: the next system takes its time.
+  def result(*told)
+    Result.new(*told).tap { |result| puts "matrix: #{result.passed ? "passed" : "FAILED"}" }
   end
 
   # Which they are. What no commit has is tested, too.
@@ -61,6 +66,7 @@ module Matrix
 
   def report(*results)
     puts "", "The matrix covered:", results.flat_map(&:summary)
+    $stdout.flush # Where both go to one file, the next line is the last.
     abort "rake matrix: not everything passed" unless results.all?(&:passed)
   end
 
