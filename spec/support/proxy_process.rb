@@ -70,9 +70,10 @@ class ProxyProcess < Child
     super
   end
 
-  # The lines logged since the running example began, as "LEVEL text".
+  # The lines logged since the running example began, as "LEVEL text", but one that is just being written.
   def lines
-    recent_log.lines.filter_map { |line| line.start_with?("{") ? json(line) : line[LINE] && "#{$1} #{$2}" }
+    whole = recent_log.lines.select { |line| line.end_with?("\n") }
+    whole.filter_map { |line| line.start_with?("{") ? json(line) : line[LINE] && "#{$1} #{$2}" }
   end
 
   # The first line that is, or matches, the pattern, as soon as it is logged.
@@ -139,6 +140,6 @@ class ProxyProcess < Child
   def json(line)
     JSON.parse(line).values_at("level", "message").join(" ")
   rescue JSON::ParserError
-    nil # It is not whole yet.
+    nil # Something that a config prints.
   end
 end
