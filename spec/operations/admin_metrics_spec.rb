@@ -66,8 +66,10 @@ RSpec.describe "/metrics" do
 
     it "is scraped, and asked for" do
       connect.close
-      total = Admin.status(proxy)["connections"]["total"]
-      eventually { expect(prometheus.query("proxymachine_connections_accepted_total")).to eq total }
+      eventually do
+        total = Admin.status(proxy)["connections"]["total"]
+        expect(prometheus.query("proxymachine_connections_accepted_total")).to eq total
+      end
       expect(prometheus.query("up")).to eq 1
       expect(prometheus.query("proxymachine_ready")).to eq 1
     end
