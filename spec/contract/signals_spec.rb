@@ -8,7 +8,7 @@ RSpec.describe "A signal" do
       trap("QUIT") { puts "the config's own trap" }
       trap("TERM") { puts "the config's own trap" }
       trap("INT") { puts "the config's own trap" }
-      trap("USR1") { puts "kept" }
+      trap("USR1") { warn "kept" }
       proxy { |data| data.start_with?("wait") ? { :noop => true } : { :remote => #{echo.address.inspect} } }
     RUBY
   end
@@ -102,7 +102,7 @@ RSpec.describe "A signal" do
   it "other than these three is the config's own" do
     relay
     proxy.signal("USR1")
-    eventually { expect(proxy.stdout).to include "kept\n" }
+    eventually { expect(proxy.stderr).to include "kept\n" }
     expect(proxy).to be_running
   end
 

@@ -66,15 +66,15 @@ RSpec.describe "The verbs of a config" do
           mine = generation += 1
           proxy { |data| data.end_with?("?") ? { :close => "generation #{mine}" } : { :noop => true } }
         end
-        trap("USR2") { route.call; puts "generation #{generation} is there" }
+        trap("USR2") { route.call; warn "generation #{generation} is there" }
         route.call
       RUBY
     end
 
     def reload
-      known = proxy.stdout.scan(/^generation (\d+) is there$/).size
+      known = proxy.stderr.scan(/^generation (\d+) is there$/).size
       proxy.signal("USR2")
-      eventually { proxy.stdout.scan(/^generation (\d+) is there$/).size > known }
+      eventually { proxy.stderr.scan(/^generation (\d+) is there$/).size > known }
     end
 
     def generation(answer)

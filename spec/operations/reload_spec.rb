@@ -153,9 +153,9 @@ RSpec.describe "A server that is told to reload" do
   end
 
   it "leaves the trap of the config alone" do
-    own = ProxyProcess.start("trap('HUP') { puts 'my own' }\nproxy { { :close => 'here' } }")
+    own = ProxyProcess.start("trap('HUP') { warn 'my own' }\nproxy { { :close => 'here' } }")
     own.signal("HUP")
-    eventually { own.stdout.include?("my own\n") }
+    eventually { own.stderr.include?("my own\n") }
     expect(ask("x", own)).to eq "here"
   end
 

@@ -105,9 +105,9 @@ RSpec.describe "A server that is told to upgrade" do
   end
 
   it "leaves the trap of the config alone" do
-    own = ProxyProcess.start("trap('USR2') { puts 'my own' }\nproxy { { :close => 'here' } }")
+    own = ProxyProcess.start("trap('USR2') { warn 'my own' }\nproxy { { :close => 'here' } }")
     own.signal("USR2")
-    eventually { own.stdout.include?("my own\n") }
+    eventually { own.stderr.include?("my own\n") }
     expect(ask("x", own)).to eq "here"
   end
 end
