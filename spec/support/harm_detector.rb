@@ -15,6 +15,7 @@ class HarmDetector
   def initialize(proxy, echo)
     @proxy = proxy
     @request = Puppet.to(echo)
+    @listening = listening_sockets
     @standing = connect(proxy)
     expect(echoed(@standing, @request)).to eq @request
     expect_service
@@ -59,15 +60,16 @@ class HarmDetector
   end
 
   def open_files
-    listening = listening_sockets
     Dir.children("/proc/#{@proxy.pid}/fd").filter_map do |number|
       name = File.readlink("/proc/#{@proxy.pid}/fd/#{number}")
-      name[/\A(socket:|pipe:|.*)/, 1] unless listening.include?(name)
+      name[/\A(socket:|pipe:|.*)/, 1] unless @listening.include?(name)
     rescue Errno::ENOENT
       nil # closed between
     end
   end
 
+  # They stay what they are, so to ask once is enough. The table is long: after a flood or a soak it has a line for each
+  # of a hundred thousand connections that ended.
   def listening_sockets
     lines = %w[tcp tcp6].flat_map { |table| File.readlines("/proc/#{@proxy.pid}/net/#{table}").drop(1) }
     lines.map(&:split).filter_map { |fields| "socket:[#{fields[9]}]" if fields[3] == "0A" }
