@@ -26,16 +26,16 @@ class Child
 
   # The standard output, unless a config sends the log elsewhere.
   def log
-    stdout
+    text_of(log_file)
   end
 
   def mark
-    @mark = log.size
+    @mark = log_file && File.exist?(log_file) ? File.size(log_file) : 0
   end
 
-  # What was logged since the running example began.
+  # What was logged since the running example began. Only that is read, since whoever waits for a line asks very often.
   def recent_log
-    log[@mark..] || ""
+    text_of(log_file, from: @mark)
   end
 
   def report
@@ -66,7 +66,11 @@ class Child
 
   private
 
-  def text_of(path)
-    File.exist?(path) ? File.read(path, encoding: Encoding::UTF_8).scrub : ""
+  def log_file
+    @stdout
+  end
+
+  def text_of(path, from: 0)
+    path && File.exist?(path) ? File.read(path, nil, from, encoding: Encoding::UTF_8).scrub : ""
   end
 end

@@ -57,14 +57,6 @@ class ProxyProcess < Child
     self
   end
 
-  def log
-    case @log
-    when :none then ""
-    when :file then text_of(File.join(dir, "log"))
-    else super
-    end
-  end
-
   def mark
     settle if announced?
     super
@@ -130,6 +122,14 @@ class ProxyProcess < Child
   end
 
   private
+
+  def log_file
+    case @log
+    when :none then nil
+    when :file then File.join(dir, "log")
+    else super
+    end
+  end
 
   # The log tells when it listens, and whom it accepts.
   def announced?
