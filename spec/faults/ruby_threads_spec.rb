@@ -1,14 +1,14 @@
 # frozen_string_literal: true
 
-# Fifty Ruby threads beside the server. Ruby lets each run for 100 ms, so that whoever needs Ruby waits for five
-# seconds: decisions do, established connections do not.
-RSpec.describe "A server beside fifty busy threads" do
+# Twenty Ruby threads beside the server. Ruby lets each run for 100 ms, so that whoever needs Ruby waits for two seconds
+# of processor time: decisions do, established connections do not.
+RSpec.describe "A server beside twenty busy threads" do
   running(:echo) { Backends.echo }
   # They are busy for as long as the file is there.
   running(:proxy) do
     Puppet.start(<<~RUBY)
       BUSY = LOG_FILE
-      def fifty(&work) 50.times { Thread.new { work.call while File.exist?(BUSY) } } end
+      def twenty(&work) 20.times { Thread.new { work.call while File.exist?(BUSY) } } end
     RUBY
   end
   unharmed(:proxy)
@@ -33,7 +33,7 @@ RSpec.describe "A server beside fifty busy threads" do
   }.each do |what, work|
     it "#{what} passes on what is established, and decides in the end" do
       established = relay
-      expect(ask("fifty { #{work} }; { :close => 'begun' }\n")).to eq "begun"
+      expect(ask("twenty { #{work} }; { :close => 'begun' }\n")).to eq "begun"
       200.times { |number| expect(established.write(number.to_s.rjust(8)).read(8)).to eq number.to_s.rjust(8) }
       waiting = connect.write("{ :close => 'decided' }\n")
       expect(waiting.read_all).to eq "decided"
@@ -41,7 +41,7 @@ RSpec.describe "A server beside fifty busy threads" do
   end
 
   it "hears QUIT" do
-    other = Puppet.start("BUSY = #{sign.inspect}\n50.times { Thread.new { sleep 0.001 while File.exist?(BUSY) } }")
+    other = Puppet.start("BUSY = #{sign.inspect}\n20.times { Thread.new { sleep 0.001 while File.exist?(BUSY) } }")
     other.signal("QUIT")
     expect(other.wait).to be_success
   end
