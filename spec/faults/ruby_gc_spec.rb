@@ -6,10 +6,8 @@ RSpec.describe "A server" do
   running(:echo) { Backends.echo }
   running(:closing) { Backends.closing }
   running(:silent) { Backends.silent }
-  # Under stress a block takes seconds on a busy machine, and that is no trouble here.
   running(:proxy) do
     Puppet.start(<<~RUBY)
-      slow_block 3600
       ROUTE = { :remote => #{echo.address.inspect} }
       ROOM = { (RUBY_VERSION < "3.2" ? :double_heap : :expand_heap) => true }
       def move_everything() GC.verify_compaction_references(:toward => :empty, **ROOM) end

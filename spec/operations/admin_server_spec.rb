@@ -24,7 +24,7 @@ RSpec.describe "The admin address" do
       expect(status["state"]).to eq "running"
       expect(status["connections"]).to include("current" => 1, "total" => a_value >= 1, "limit" => a_value > 1)
       expect(status["program"]).to include("name" => "config", "pid" => proxy.pid, "ruby" => RUBY_VERSION)
-      expect(status["settings"]).to include("name" => "slow_block", "value" => "1")
+      expect(status["settings"]).to include("name" => "slow_block", "value" => "3600")
       expect(status["settings"]).to include("name" => "idle_timeout", "value" => "none")
       expect(status["process"]["open_fds"]).to be_between(5, 100)
       client.close
