@@ -23,7 +23,7 @@ class ProxyMachine
       pid = fork do
         Process.setpgrp # A signal of the terminal is the cluster's to hear, and to pass on.
         [ours, *siblings.map(&:channel)].each(&:close)
-        exit!(serve(Operations.new(theirs, sockets), loader))
+        exit(serve(Operations.new(theirs, sockets), loader))
       end
       new(pid, ours)
     rescue SystemCallError => e

@@ -198,6 +198,15 @@ RSpec.describe "A server with workers" do
     expect(File.read(pidfile).to_i).to eq pid
   end
 
+  it "runs the at_exit blocks of the config in each worker, and in no other process" do
+    proxy = start("at_exit { puts \"at_exit in \#{Process.pid}\" }\n#{config}")
+    children = workers(proxy.pid)
+    proxy.signal("QUIT")
+    expect(proxy.wait).to be_success
+    ran = proxy.stdout.scan(/^at_exit in (\d+)$/).flatten.map(&:to_i)
+    expect([ran.size, ran.uniq.size, ran - children]).to eq [2, 2, []]
+  end
+
   it "leaves no worker behind when it is killed" do
     orphans = workers
     Process.kill(:KILL, proxy.pid)
