@@ -1,25 +1,19 @@
 # frozen_string_literal: true
 
+require_relative "lines"
+
 class ProxyMachine
   # What the engine calls on the thread that called +run+: the config's blocks, and the log.
   # @api private
   class Handler
+    include Lines
+
     # Raised in the thread that runs when the connections are gone and a block still has not
     # returned. No StandardError: a block's +rescue+ is not meant for it.
     class Halt < Exception; end # rubocop:disable Lint/InheritException
 
     # What ends the server when a block raises it. Anything else costs its own connection only.
     ENDING = [SystemExit, SignalException, Halt].freeze
-
-    # The config's names of what the engine calls.
-    BLOCKS = { "route" => "proxy", "accepted" => "proxy_accept", "timed_out" => "proxy_timeout",
-               "connect_error" => "proxy_connect_error",
-               "inactivity_error" => "proxy_inactivity_error" }.freeze
-    private_constant :BLOCKS
-
-    VALID = '{:remote => "host:port"}, {:close => true}, {:close => "last words"}, {:noop => true}, ' \
-            '"host:port", :close or :noop'
-    private_constant :VALID
 
     # Whether an exception is meant for the whole server: an exit, a signal, or a Timeout.timeout
     # around +run+, which raises an exception of its own into whatever runs.
@@ -63,45 +57,6 @@ class ProxyMachine
     # @param remote [String] "host:port"
     def inactivity_error(remote)
       ProxyMachine.configuration.blocks[:inactivity_error]&.callable&.call(remote)
-    end
-
-    # @return [String] the line that logs what a block or callback raised
-    # @raise what is meant for the whole server
-    def raised(exception)
-      raise exception if Handler.ending?(exception)
-
-      "#{Text.of("an exception") { exception.class }} - " \
-        "#{Text.of("(no message)") { exception.message.to_s.lines.first.to_s.chomp }}"
-    end
-
-    # @return [String] the line that logs an answer
-    def answered(client, answer)
-      "#{client} #{Text.inspect(answer)}"
-    end
-
-    # @return [String] the line that says why an answer is none
-    def invalid_answer(client, answer)
-      "#{client} invalid answer #{Text.inspect(answer)}: expected #{VALID}"
-    end
-
-    # @return [String] the line that says why a remote is none
-    def invalid_remote(client, remote, reason)
-      "#{client} invalid remote #{Text.inspect(remote)}: #{reason}, expected \"host:port\""
-    end
-
-    # @return [String] the line that says which key of an answer has a value that is none
-    def invalid_value(client, key, value, expected)
-      "#{client} invalid :#{key} #{Text.inspect(value)}: expected #{expected}"
-    end
-
-    # @return [String] the line that names a key of an answer that means nothing
-    def unknown_key(client, key)
-      "#{client} no such key in an answer: #{Text.inspect(key)}"
-    end
-
-    # @return [String] the line that names a block that took long
-    def slow(client, method, seconds)
-      "#{client} the #{BLOCKS.fetch(method)} block took #{seconds.round(3)}s"
     end
 
     # A logger only needs +info+, +warn+ and +error+; one that cannot tell its level wants all.
