@@ -247,7 +247,7 @@ class ProxyMachine
     #
     # @return [void]
     def update_procline
-      operations&.tell(stats)
+      operations&.show(stats)
       $0 = "proxymachine #{VERSION} - #{@name} #{@server&.addresses&.first} - #{stats} cur/max/tot conns"
     end
 

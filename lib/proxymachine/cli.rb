@@ -92,7 +92,7 @@ class ProxyMachine
 
       operations = Operations.new(File.expand_path(config), @options.pidfile)
       ProxyMachine.operations = operations
-      operations.hear
+      operations.install_traps
       ProxyMachine.configuration.listeners.offer(operations.sockets.map(&:last).grep(/\Asystemd:/).uniq)
       load
       ProxyMachine.run(File.basename(config).chomp(".rb"), nil, nil)

@@ -33,11 +33,11 @@ class ProxyMachine
 
     # @return [Integer] exit status: 1 if a worker had to cut off connections
     def run
-      @signals.hear { @presence.stopping }
+      @signals.install_traps { @presence.stopping }
       open
       @presence.started
       @engine.own_files
-      @presence.tell("#{@count} workers")
+      @presence.show("#{@count} workers")
       $0 = "proxymachine #{VERSION} - #{name} - #{@count} workers"
       @presence.say(:info, "Serving with #{@count} workers. #{listening}")
       @presence.say(:info, "Metrics and status on #{@admin_url}") if @admin_url
@@ -88,7 +88,7 @@ class ProxyMachine
     def serve
       until @ending && @workers.empty?
         signal = @signals.next(!@ending && @workers.missing? ? PAUSE : nil)
-        signal ? hear(signal) : fill
+        signal ? obey(signal) : fill
       end
       @status || 0
     end
@@ -100,7 +100,7 @@ class ProxyMachine
       @presence.say(:error, e.message)
     end
 
-    def hear(signal)
+    def obey(signal)
       case signal
       when "CHLD" then @workers.reap { |*about| lost(*about) }
       when "USR1" then @presence.reopen && @workers.signal("USR1")

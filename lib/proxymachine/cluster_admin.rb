@@ -111,7 +111,7 @@ class ProxyMachine
       trap("CHLD", "DEFAULT")
       $0 = "proxymachine #{VERSION} - admin"
       @engine.gather(@directory)
-      inheritance&.hear { |_max, _total, counts| counts && @engine.carry_counts(counts) }
+      inheritance&.receive_counts { |_max, _total, counts| counts && @engine.carry_counts(counts) }
       while (word = orders.gets)
         word.chomp == "hide" ? @engine.hide : orders.puts(@engine.counts)
       end

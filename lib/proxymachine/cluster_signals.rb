@@ -15,9 +15,9 @@ class ProxyMachine
 
     # Installs the traps.
     # @yield in the trap, for one that ends the cluster: what it is doing may have to be broken off
-    def hear
+    def install_traps
       ALL.each do |signal|
-        Signals.hear(signal) do
+        Signals.on(signal) do
           @noted.write_nonblock("#{signal}\n", exception: false)
           yield if ENDING.include?(signal)
         end

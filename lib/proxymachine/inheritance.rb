@@ -37,21 +37,21 @@ class ProxyMachine
     end
 
     # Tells the process before that this one serves, and hears from it what it has counted.
-    # @yield see #hear; without a block another process hears it
+    # @yield see #receive_counts; without a block another process receives them
     # @raise [StartError] if that one does not wait any more
     def take_over(&counted)
       return unless @channel
 
       say("ready #{Process.pid}")
-      counted ? hear(&counted) : @channel.close
+      counted ? receive_counts(&counted) : @channel.close
       @channel = nil
     end
 
-    # Hears what the process before has counted, now and when it ends.
+    # Yields what the process before has counted, now and when it ends.
     # @yieldparam max [Integer] most connections at once
     # @yieldparam total [Integer] connections
     # @yieldparam counts [String, nil] what its admin showed
-    def hear
+    def receive_counts
       channel = @channel or return
       Thread.new { channel.each_line { |line| yield(*JSON.parse(line)) } }
     end

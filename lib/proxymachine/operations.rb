@@ -18,17 +18,17 @@ class ProxyMachine
       @lock = Mutex.new
     end
 
-    # Hears the signals. A config that has traps for them keeps its own.
-    def hear
+    # A config that has traps for them keeps its own.
+    def install_traps
       SIGNALS.each do |signal, wish|
         # A trap may neither log nor lock, so a thread does.
-        Signals.hear(signal) do
+        Signals.on(signal) do
           Thread.new { serve(wish) }
         rescue ThreadError => e
           @server&.warn("Cannot #{wish}: #{e.message}")
         end
       end
-      Signals.hear("QUIT") { exit } # While it starts: by itself the signal dumps core. Then Signals.handled counts.
+      Signals.on("QUIT") { exit } # While it starts: by itself the signal dumps core. Then Signals.handled counts.
     end
 
     # @return [Array] sockets that another process has bound: [[descriptor, address]]
@@ -54,9 +54,9 @@ class ProxyMachine
       @server.drain("QUIT", MAX_FAST_SHUTDOWN_SECONDS)
     end
 
-    # @param stats [String] what to tell about the connections
-    def tell(stats)
-      @presence.tell("#{stats} cur/max/tot connections")
+    # @param stats [String] "current/most at once/total"
+    def show(stats)
+      @presence.show("#{stats} cur/max/tot connections")
     end
 
     # It says itself where it listens.

@@ -57,7 +57,7 @@ class ProxyMachine
     end
 
     # @param text [String] one line about what it does
-    def tell(text)
+    def show(text)
       Systemd.status(text) unless @upgrade
     end
 

@@ -33,7 +33,7 @@ class ProxyMachine
     end
 
     # A trap for this process alone: in a forked child a signal does what it does to any other process.
-    def self.hear(signal, &block)
+    def self.on(signal, &block)
       trap(signal, of_this_process(signal, &block))
     end
 

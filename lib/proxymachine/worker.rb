@@ -37,7 +37,7 @@ class ProxyMachine
       %w[HUP USR1 USR2].each { |signal| trap(signal, "IGNORE") }
       %w[QUIT TERM INT CHLD].each { |signal| trap(signal, "DEFAULT") }
       ProxyMachine.operations = operations
-      operations.hear
+      operations.install_traps
       loader.call
       ProxyMachine.run("worker", nil, nil)
       0

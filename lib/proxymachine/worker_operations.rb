@@ -17,8 +17,8 @@ class ProxyMachine
       end
 
       # USR1 asks for the log files.
-      def hear
-        Signals.hear("USR1") { Thread.new { reopen } }
+      def install_traps
+        Signals.on("USR1") { Thread.new { reopen } }
       end
 
       # @param server [Server]
@@ -58,7 +58,7 @@ class ProxyMachine
       end
 
       # The world is not told of each worker.
-      def tell(_stats); end
+      def show(_stats); end
 
       # The cluster tells that.
       def stopping; end
