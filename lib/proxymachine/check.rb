@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "socket"
+require_relative "address"
 
 class ProxyMachine
   # Whether a configuration that was loaded could be served: what `proxymachine -t` adds to loading it. It leaves
@@ -41,16 +42,11 @@ class ProxyMachine
       when /\Aunix:(@.+)/m then bind(Addrinfo.unix($1.sub("@", "\0")))
       when /\Aunix:(.+)/m then socket_file($1)
       else
-        host, port = split(address)
+        host, port = Address.tcp(address)
+        raise ArgumentError, "expected host:port, unix:/path or unix:@name" unless host
+
         bind_one_of(Addrinfo.getaddrinfo(host, port, nil, :STREAM, nil, Socket::AI_PASSIVE))
       end
-    end
-
-    def split(address)
-      host, port = address.match(/\A\[?(.+?)\]?:(\d{1,5})\z/)&.captures
-      raise ArgumentError, "expected host:port, unix:/path or unix:@name" unless host && port.to_i <= 65_535
-
-      [host, port]
     end
 
     # A name may have an IPv6 address on a machine without IPv6. One address suffices.

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "address"
+
 class ProxyMachine
   # What an operator may set: each one is a verb of the config and a flag of the command line. What the
   # command line says holds.
@@ -31,7 +33,8 @@ class ProxyMachine
       return nil unless value
 
       text = value.to_s.sub(/\A:?(\d+)\z/, '127.0.0.1:\1')
-      return text if text.match?(/\Aunix:./) || text[/\A[^:].*:(\d{1,5})\z/, 1]&.to_i&.between?(0, 65_535)
+      # An IPv6 address needs its brackets, as the log shows it in a URL.
+      return text if Address.unix(text) || (!text.start_with?(":") && Address.tcp(text))
 
       raise ConfigError, "takes an address such as 127.0.0.1:9432 or unix:/path, not #{Text.inspect(value)}"
     end

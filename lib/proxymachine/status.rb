@@ -3,6 +3,7 @@
 require "json"
 require "socket"
 require "timeout"
+require_relative "address"
 
 class ProxyMachine
   # What a running server tells of itself, asked at its admin address.
@@ -46,11 +47,8 @@ class ProxyMachine
     end
 
     def connect
-      path = @address[/\Aunix:(.+)/m, 1]
-      return UNIXSocket.new(path.sub(/\A@/, "\0")) if path
-
-      host, port = @address.match(/\A\[?(.*?)\]?:(\d+)\z/m).captures
-      Socket.tcp(host, Integer(port, 10))
+      path = Address.unix(@address)
+      path ? UNIXSocket.new(path) : Socket.tcp(*Address.tcp(@address))
     end
   end
 end
