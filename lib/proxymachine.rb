@@ -13,6 +13,7 @@ require_relative "proxymachine/listeners"
 require_relative "proxymachine/privileges"
 require_relative "proxymachine/blocks"
 require_relative "proxymachine/configuration"
+require_relative "proxymachine/drafting"
 require_relative "proxymachine/client"
 require_relative "proxymachine/handler"
 require_relative "proxymachine/signals"
@@ -45,48 +46,13 @@ class ProxyMachine
   # Seconds that TERM and INT leave to open connections.
   MAX_FAST_SHUTDOWN_SECONDS = 10
 
+  extend Drafting
+
   class << self
-    # What counts.
-    # @return [Configuration]
-    # @api private
-    def configuration
-      @configuration ||= Configuration.new
-    end
-
-    # What the config's verbs change: what counts, but for the thread that reloads it another one, which may take its
-    # place. What a trap or another thread changes meanwhile counts at once.
-    # @return [Configuration]
-    # @api private
-    def draft
-      Thread.current.equal?(@drafter) ? @draft : configuration
-    end
-
-    # Has the verbs change another configuration than the one that counts.
-    # @return [Configuration] that one
-    # @api private
-    def drafting
-      @drafter = Thread.current
-      @draft = configuration.blank
-      yield
-      @draft
-    ensure
-      @drafter = @draft = nil
-    end
-
     # What an operator may want of the program that runs; nil unless the command line started it.
     # @return [Operations, nil]
     # @api private
     attr_accessor :operations
-
-    # Says so in the log if a verb that is only read with the whole config was called later. It does not raise: a
-    # config that loads itself again for its routes calls it, too.
-    # @param verb [Symbol]
-    # @api private
-    def late(verb)
-      return unless draft.equal?(configuration)
-
-      @server&.warn("#{verb} is read when the server starts or reloads: now it changes nothing")
-    end
 
     # Sets what decides where connections go, as the verb +proxy+ does. Takes effect for the next decision.
     #
@@ -249,14 +215,6 @@ class ProxyMachine
     def update_procline
       operations&.show(stats)
       $0 = "proxymachine #{VERSION} - #{@name} #{@server&.addresses&.first} - #{stats} cur/max/tot conns"
-    end
-
-    # Has another configuration take the place of the one that counts.
-    # @param other [Configuration]
-    # @raise [ConfigError, StartError] if that is not possible; then nothing has changed
-    # @api private
-    def replace(other)
-      @server.reload(other) { @configuration = other }
     end
 
     private
