@@ -39,4 +39,15 @@ RSpec.describe "A verb that is called while the server runs" do
     reloaded.await(/no decision after 5 bytes/)
     expect(reloaded.lines.grep(/WARN/)).to be_empty
   end
+
+  it "counts for those, too, who wait to be accepted when the config is reloaded" do
+    waiting = ProxyProcess.start("max_connections 1\nproxy { :noop }")
+    standing = connect(waiting)
+    waiting.await(/Accepted/)
+    queued = Array.new(20) { connect(waiting).write("123456") }
+    File.write(waiting.config_path, "max_preread 5\nproxy { :noop }")
+    waiting.signal("HUP")
+    expect(queued).to all(be_ended)
+    standing.close
+  end
 end

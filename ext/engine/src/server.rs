@@ -329,8 +329,11 @@ async fn accept<R: Router, O: Observer>(
     mut plans: watch::Receiver<Plan<R, O>>,
 ) {
     let Door { listener, endpoint, _file } = door;
+    // There may be another plan for a while before this task is told: its configuration counts for whoever comes.
+    let newest = plans.clone();
     let serve = |(socket, peer)| {
         let client = Client::new(peer, Arc::clone(&endpoint));
+        let context = Arc::clone(&newest.borrow().context);
         tokio::spawn(session::run(socket, Admission::new(&context, client)));
     };
     let mut draining = std::pin::pin!(context.shutdown.begun());
