@@ -29,7 +29,7 @@ RSpec.describe "The original's suite:" do
         long + "f" => { :remote => first },
         "connect reject" => { :remote => #{rejecting.address.inspect} },
         "inactivity" => { :remote => first, :data => "sleep 3", :inactivity_timeout => 1 },
-        "leaving" => { :remote => first, :data => "sleep 5", :inactivity_timeout => 3 }
+        "leaving" => { :remote => first, :data => "sleep 5", :inactivity_timeout => 60 }
       }
       proxy { |data| answers.fetch(data, { :close => true }) }
       proxy_connect_error { |remote| File.binwrite(LOG_FILE, "connect error: \#{remote}") }
