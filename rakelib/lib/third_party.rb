@@ -41,10 +41,12 @@ module ThirdParty
     end
   end
 
-  # text => the crates that have it
+  # text => the crates that have it, for themselves or for the C library in them
   def texts(crates)
     crates.each_with_object(Hash.new { |hash, text| hash[text] = [] }) do |crate, all|
-      files = Dir.children(crate.dir).grep(NAMES).sort.select { |file| File.file?("#{crate.dir}/#{file}") }
+      files = Dir.glob(%w[* c_src/**/*], base: crate.dir).sort.select do |file|
+        File.basename(file).match?(NAMES) && File.file?("#{crate.dir}/#{file}")
+      end
       raise "#{crate} ships no licence" if files.empty?
 
       files.each { |file| all[File.read("#{crate.dir}/#{file}", encoding: "UTF-8")] << "#{crate}: #{file}" }

@@ -23,6 +23,9 @@ mod sniff;
 mod verdict;
 mod wanted;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[magnus::init]
 fn init(ruby: &magnus::Ruby) -> Result<(), magnus::Error> {
     gvl::init(ruby)?;
