@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
-/// A backend's address. Displays as it was written: log lines and callbacks repeat it.
+/// A backend's address. Displays as it was written: log lines and callbacks repeat it. Cheap to clone.
 ///
 /// ```
 /// use proxymachine_engine::Remote;
@@ -16,10 +17,15 @@ use std::str::FromStr;
 /// assert_eq!(remote.unix(), Some("/run/app.sock"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remote {
+pub struct Remote(Arc<Parsed>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parsed {
     written: Box<str>,
     /// 0 for a Unix socket.
     port: u16,
+    /// If the host is an address literal.
+    address: Option<IpAddr>,
 }
 
 /// Why a text is no [`Remote`]. Displays as the end of the sentence "invalid remote: …".
@@ -57,33 +63,31 @@ impl Remote {
     /// As it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.written
+        &self.0.written
     }
 
     /// The path of a Unix socket, or its abstract name after an `@`.
     #[must_use]
     pub fn unix(&self) -> Option<&str> {
-        if self.port == 0 { unix_path(&self.written) } else { None }
+        if self.0.port == 0 { unix_path(&self.0.written) } else { None }
     }
 
     /// Name or address, without brackets. A Unix socket has none.
     #[must_use]
     pub fn host(&self) -> &str {
-        let host = self.written.rsplit_once(':').map_or("", |(host, _)| host.trim());
-        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+        self.0.written.rsplit_once(':').map_or("", |(host, _)| unbracketed(host.trim()))
     }
 
     /// Port, 1 to 65535; 0 for a Unix socket.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.0.port
     }
 
     /// The socket address, if the host is an address literal and needs no resolver.
     #[must_use]
     pub fn literal(&self) -> Option<SocketAddr> {
-        let ip: IpAddr = self.host().parse().ok()?;
-        Some(SocketAddr::new(ip, self.port))
+        Some(SocketAddr::new(self.0.address?, self.0.port))
     }
 }
 
@@ -98,7 +102,7 @@ impl FromStr for Remote {
                 1 => Err(InvalidRemote::NoPath),
                 _ if path.contains(ends_a_line) => Err(InvalidRemote::BadHost),
                 length if length > MAX_UNIX => Err(InvalidRemote::LongPath),
-                _ => Ok(Self { written: text.into(), port: 0 }),
+                _ => Ok(Self(Arc::new(Parsed { written: text.into(), port: 0, address: None }))),
             };
         }
         let (host, port) = text.rsplit_once(':').ok_or(InvalidRemote::NoPort)?;
@@ -114,16 +118,21 @@ impl FromStr for Remote {
             Ok(port @ 1..) if is_number => port,
             _ => return Err(InvalidRemote::BadPort),
         };
-        let remote = Self { written: text.into(), port };
-        if remote.host().is_empty() {
+        let host = unbracketed(host.trim());
+        if host.is_empty() {
             return Err(InvalidRemote::NoHost);
         }
         let is_odd = |c: char| ends_a_line(c) || c.is_whitespace() || "[]/,".contains(c);
-        if remote.host().contains(is_odd) || text.contains(ends_a_line) {
+        if host.contains(is_odd) || text.contains(ends_a_line) {
             return Err(InvalidRemote::BadHost);
         }
-        Ok(remote)
+        Ok(Self(Arc::new(Parsed { written: text.into(), port, address: host.parse().ok() })))
     }
+}
+
+/// What is in the brackets of an IPv6 address, if there are any.
+fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// What would break a log line, or worse, a terminal.
@@ -133,7 +142,7 @@ fn ends_a_line(c: char) -> bool {
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.written)
+        f.write_str(self.as_str())
     }
 }
 

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use bytes::Bytes;
-use proxymachine_engine::{Client, Config, Listener, Observer, Shutdown, Verdict, server};
+use proxymachine_engine::{Client, Config, Listener, Observer, Remote, Shutdown, Verdict, server};
 
 /// Allocations per short connection that its client ends: three are tokio's (two sockets and a task), three
-/// watch the half-closed connection (a timer in a box, and the client's reset), two are this test's router's.
-const PER_CONNECTION: usize = 16;
+/// watch the half-closed connection (a timer in a box, and the client's reset).
+const PER_CONNECTION: usize = 13;
 
 const CONNECTIONS: usize = 200;
 const MESSAGES: usize = 1_000;
@@ -91,8 +91,8 @@ fn round_trip(client: &mut TcpStream) {
 
 #[test]
 fn a_connection_allocates_little_and_a_message_nothing() {
-    let backend = start_echo().to_string();
-    let router = move |_: &Client, _: Bytes| ready(Verdict::connect(backend.parse().unwrap()));
+    let backend: Remote = start_echo().to_string().parse().unwrap();
+    let router = move |_: &Client, _: Bytes| ready(Verdict::connect(backend.clone()));
     let listeners = Listener::bind("127.0.0.1:0", &Default::default()).unwrap();
     let proxy = listeners[0].local_addr().unwrap();
     let shutdown = Arc::new(Shutdown::new());

@@ -23,6 +23,7 @@ mod sniff;
 mod verdict;
 mod wanted;
 
+/// Why: see docs/design.md, Dependencies.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,6 +1,7 @@
 //! A block's answer becomes a verdict.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ impl From<Error> for Refusal {
 pub struct Reader {
     keys: [StaticSymbol; 7],
     rare: [StaticSymbol; 4],
+    /// Remotes that were named before: mostly it is the same few.
+    remotes: RefCell<HashMap<Bytes, Remote>>,
     /// Whether the last route had more keys than these.
     has_unknown: Cell<bool>,
 }
@@ -55,6 +58,7 @@ impl Reader {
         Self {
             keys: KEYS.map(|name| ruby.sym_new(name)),
             rare: RARE.map(|name| ruby.sym_new(name)),
+            remotes: RefCell::default(),
             has_unknown: Cell::new(false),
         }
     }
@@ -68,7 +72,7 @@ impl Reader {
         if let Some(hash) = RHash::from_value(answer) {
             self.read_hash(hash, block)
         } else if RString::from_value(answer).is_some() {
-            Ok(Verdict::connect(parse_remote(answer)?))
+            Ok(Verdict::connect(self.read_remote(answer)?))
         } else if is(answer, noop) {
             Ok(Verdict::Wait(None))
         } else if is(answer, close) {
@@ -107,7 +111,7 @@ impl Reader {
         let [remote, close, noop, data, reply, connect_timeout, inactivity_timeout] = values;
 
         if remote.to_bool() {
-            let mut route = read_remotes(remote)?;
+            let mut route = self.read_remotes(remote)?;
             route.data = bytes(data)?;
             route.reply = bytes(reply)?;
             if let Some(timeout) = seconds("connect_timeout", connect_timeout)? {
@@ -165,6 +169,56 @@ impl Reader {
         }
         Ok(values.iter().filter(|value| !value.is_nil()).count())
     }
+
+    /// One remote, or several that are tried in turn.
+    fn read_remotes(&self, value: Value) -> Result<Route, Refusal> {
+        let Some(list) = RArray::from_value(value) else { return Ok(Route::new(self.read_remote(value)?)) };
+        if list.len() > MAX_REMOTES {
+            return Err(Refusal::Remote(value, format!("it lists more than {MAX_REMOTES}")));
+        }
+        let mut remotes = Vec::with_capacity(list.len());
+        for index in 0..list.len() {
+            let parsed = self.read_remote(list.entry(index as isize)?);
+            remotes.push(parsed.map_err(|refusal| match refusal {
+                Refusal::Remote(_, reason) => {
+                    Refusal::Remote(value, format!("number {} of it: {reason}", index + 1))
+                }
+                other => other,
+            })?);
+        }
+        let mut remotes = remotes.into_iter();
+        let Some(first) = remotes.next() else {
+            return Err(Refusal::Remote(value, "it lists none".into()));
+        };
+        let mut route = Route::new(first);
+        route.others = remotes.collect();
+        Ok(route)
+    }
+
+    /// `"host:port"` as a String or a Symbol.
+    fn read_remote(&self, value: Value) -> Result<Remote, Refusal> {
+        let text = if let Some(string) = RString::from_value(value) {
+            string
+        } else if let Some(symbol) = Symbol::from_value(value) {
+            symbol.funcall("to_s", ())?
+        } else {
+            return Err(Refusal::Remote(value, "it is no String".into()));
+        };
+        let text = text.to_bytes();
+        let mut known = self.remotes.borrow_mut();
+        if let Some(remote) = known.get(&text) {
+            return Ok(remote.clone());
+        }
+        let parsed = std::str::from_utf8(&text).map_err(|_| InvalidRemote::BadHost).and_then(str::parse);
+        let remote: Remote = parsed.map_err(|reason| Refusal::Remote(value, reason.to_string()))?;
+        if text.len() <= LONGEST_KNOWN {
+            if known.len() >= MAX_REMOTES {
+                known.clear();
+            }
+            known.insert(text, remote.clone());
+        }
+        Ok(remote)
+    }
 }
 
 /// The values of some keys, nil where there is none.
@@ -180,33 +234,11 @@ fn values<const N: usize>(answer: RHash, keys: [StaticSymbol; N]) -> Result<[Val
     Ok(values)
 }
 
-/// One remote, or several that are tried in turn.
-fn read_remotes(value: Value) -> Result<Route, Refusal> {
-    let Some(list) = RArray::from_value(value) else { return Ok(Route::new(parse_remote(value)?)) };
-    if list.len() > MAX_REMOTES {
-        return Err(Refusal::Remote(value, format!("it lists more than {MAX_REMOTES}")));
-    }
-    let mut remotes = Vec::with_capacity(list.len());
-    for index in 0..list.len() {
-        let parsed = parse_remote(list.entry(index as isize)?);
-        remotes.push(parsed.map_err(|refusal| match refusal {
-            Refusal::Remote(_, reason) => {
-                Refusal::Remote(value, format!("number {} of it: {reason}", index + 1))
-            }
-            other => other,
-        })?);
-    }
-    let mut remotes = remotes.into_iter();
-    let Some(first) = remotes.next() else {
-        return Err(Refusal::Remote(value, "it lists none".into()));
-    };
-    let mut route = Route::new(first);
-    route.others = remotes.collect();
-    Ok(route)
-}
-
-/// Remotes in one answer. More is a mistake that would be tried for hours.
+/// Remotes in one answer, more is a mistake that would be tried for hours; and those that are remembered.
 const MAX_REMOTES: usize = 1000;
+
+/// What may be remembered of a client's making: the longest name (RFC 1035, section 2.3.4) and a port.
+const LONGEST_KNOWN: usize = 255 + ":65535".len();
 
 /// `1.2.3.4`, `1.2.3.4:5`, `::1` or `[::1]:5`.
 fn parse_local(text: &[u8]) -> Option<SocketAddr> {
@@ -218,20 +250,6 @@ fn parse_local(text: &[u8]) -> Option<SocketAddr> {
 
 fn is(answer: Value, symbol: StaticSymbol) -> bool {
     answer.as_raw() == symbol.as_raw()
-}
-
-/// `"host:port"` as a String or a Symbol.
-fn parse_remote(value: Value) -> Result<Remote, Refusal> {
-    let text = if let Some(string) = RString::from_value(value) {
-        string
-    } else if let Some(symbol) = Symbol::from_value(value) {
-        symbol.funcall("to_s", ())?
-    } else {
-        return Err(Refusal::Remote(value, "it is no String".into()));
-    };
-    let text = text.to_bytes();
-    let parsed = std::str::from_utf8(&text).map_err(|_| InvalidRemote::BadHost).and_then(str::parse);
-    parsed.map_err(|reason| Refusal::Remote(value, reason.to_string()))
 }
 
 /// The bytes of a String, of any encoding, or of what another object calls itself; nil and false are none.
