@@ -5,9 +5,8 @@ class ProxyMachine
   # @api private
   module Lines
     # The config's names of what the engine calls.
-    BLOCKS = { "route" => "proxy", "accepted" => "proxy_accept", "timed_out" => "proxy_timeout",
-               "connect_error" => "proxy_connect_error",
-               "inactivity_error" => "proxy_inactivity_error" }.freeze
+    BLOCKS = { route: "proxy", accepted: "proxy_accept", timed_out: "proxy_timeout",
+               connect_error: "proxy_connect_error", inactivity_error: "proxy_inactivity_error" }.freeze
     private_constant :BLOCKS
 
     VALID = '{:remote => "host:port"}, {:close => true}, {:close => "last words"}, {:noop => true}, ' \

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use magnus::value::ReprValue;
-use magnus::{ArgList, Error, IntoValue, RString, Ruby, Value};
+use magnus::value::{LazyId, ReprValue};
+use magnus::{ArgList, Error, IntoValue, RString, Ruby, Symbol, Value};
 use proxymachine_engine::meters::{Count, Time};
 use proxymachine_engine::{Answer, Client, Failure, Verdict};
 
@@ -99,8 +99,8 @@ impl<'a> Asker<'a> {
         remote: String,
     ) -> Result<Option<Verdict>, Error> {
         let method = match failure {
-            Failure::Connect | Failure::Premature => "connect_error",
-            Failure::Inactivity => "inactivity_error",
+            Failure::Connect | Failure::Premature => &CONNECT_ERROR,
+            Failure::Inactivity => &INACTIVITY_ERROR,
         };
         let read = |asker: &mut Self, answer| Ok(asker.reader.read_consulted(answer));
         Ok(self.ask(method, client, (remote,), read)?.flatten())
@@ -109,13 +109,13 @@ impl<'a> Asker<'a> {
     /// Calls the handler's `method` and reads its answer: None if that raised, or is none.
     fn ask<T>(
         &mut self,
-        method: &str,
+        method: &'static LazyId,
         client: &Client,
         arguments: impl ArgList,
         read: impl FnOnce(&mut Self, Value) -> Result<Result<T, Refusal>, Error>,
     ) -> Result<Option<T>, Error> {
         let called = Instant::now();
-        let answered: Result<Value, Error> = self.handler.funcall(method, arguments);
+        let answered: Result<Value, Error> = self.handler.funcall(**method, arguments);
         let taken = called.elapsed();
         self.in_block = taken;
         self.check_fork()?;
@@ -136,7 +136,8 @@ impl<'a> Asker<'a> {
             },
         };
         if self.bridge.is_slow(taken) {
-            self.log_text(Severity::Warn, client, "slow", (client.to_string(), method, taken.as_secs_f64()))?;
+            let name = Symbol::from(LazyId::get_inner_with(method, self.ruby));
+            self.log_text(Severity::Warn, client, "slow", (client.to_string(), name, taken.as_secs_f64()))?;
         }
         Ok(read)
     }
@@ -222,12 +223,19 @@ impl<'a> Asker<'a> {
     }
 }
 
+// The handler's methods.
+static ROUTE: LazyId = LazyId::new("route");
+static ACCEPTED: LazyId = LazyId::new("accepted");
+static TIMED_OUT: LazyId = LazyId::new("timed_out");
+static CONNECT_ERROR: LazyId = LazyId::new("connect_error");
+static INACTIVITY_ERROR: LazyId = LazyId::new("inactivity_error");
+
 /// What the handler calls a block.
-fn method_of(block: Block) -> &'static str {
+fn method_of(block: Block) -> &'static LazyId {
     match block {
-        Block::Proxy => "route",
-        Block::Accept => "accepted",
-        Block::Timeout => "timed_out",
+        Block::Proxy => &ROUTE,
+        Block::Accept => &ACCEPTED,
+        Block::Timeout => &TIMED_OUT,
     }
 }
 
