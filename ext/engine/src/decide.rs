@@ -222,8 +222,9 @@ async fn answered<T>(socket: &Socket, question: impl Future<Output = T>) -> Resu
     }
 }
 
-/// Resolves when the client was reset. Boxed when it is first polled, which it mostly is not.
+/// Resolves when the client was reset. As long as nothing at all comes from it, that is cheap to wait for.
 pub(crate) async fn reset(socket: &Socket) {
+    let _ = poll_fn(|cx| socket.poll_read_ready(cx)).await;
     Box::pin(socket.reset()).await;
 }
 
