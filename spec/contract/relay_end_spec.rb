@@ -20,12 +20,25 @@ RSpec.describe "The end of a relay" do
       session.reset
     end
   end
+  before(:context) { @partings = Queue.new }
+  attr_reader :partings
+
+  running(:parting) do
+    # Says its last words and ends in one packet, when it is told to.
+    Backend.new do |session|
+      session.read
+      session.write("hello")
+      partings.pop
+      session.socket.send("goodbye", Socket::MSG_MORE)
+      session.close
+    end
+  end
   running(:proxy) do
     ProxyProcess.start(<<~RUBY)
       remotes = {
         "echo" => #{echo.address.inspect}, "patient" => #{patient.address.inspect},
         "greeting" => #{greeting.address.inspect}, "finishing" => #{finishing.address.inspect},
-        "resetting" => #{resetting.address.inspect}
+        "resetting" => #{resetting.address.inspect}, "parting" => #{parting.address.inspect}
       }
       proxy { |data| { :remote => remotes.fetch(data) } }
       proxy_connect_error { |remote| puts "callback for \#{remote}" }
@@ -36,6 +49,12 @@ RSpec.describe "The end of a relay" do
     client = connect.write(kind)
     expect(client.read(first_answer.bytesize)).to eq first_answer
     client
+  end
+
+  # Where tcp_info (linux/tcp.h) has them.
+  def tcp_info(client, name)
+    offset = { tcpi_unacked: 24, tcpi_segs_in: 140 }.fetch(name)
+    client.socket.getsockopt(:TCP, :INFO).data.unpack1("L", offset: offset)
   end
 
   def expect_no_trouble
@@ -62,6 +81,15 @@ RSpec.describe "The end of a relay" do
     expect(ask("finishing")).to eq "goodbye"
     eventually { expect(finishing.session).to be_ended }
     expect_no_trouble
+  end
+
+  it "reaches the client in one packet with the server's last words, if they have come together" do
+    client = relay("parting", "hello")
+    eventually { expect(tcp_info(client, :tcpi_unacked)).to eq 0 }
+    before = tcp_info(client, :tcpi_segs_in)
+    partings << true
+    expect(client.read_all).to eq "goodbye"
+    expect(tcp_info(client, :tcpi_segs_in) - before).to eq 1
   end
 
   it "closes the server's connection when the client closes" do

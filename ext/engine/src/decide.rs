@@ -238,9 +238,9 @@ async fn preread(socket: &Socket, received: &mut Bytes, limit: usize) -> Result<
     let chunk = room.min(received.len().max(PREREAD_CHUNK));
     let read = poll_fn(|cx| {
         scratch::with(chunk, |scratch| {
-            let count = ready!(socket.poll_read(cx, scratch))?;
-            append(received, &scratch[..count]);
-            Poll::Ready(io::Result::Ok(count))
+            let read = ready!(socket.poll_read(cx, scratch))?;
+            append(received, &scratch[..read.count]);
+            Poll::Ready(io::Result::Ok(read.count))
         })
     });
     match read.await {

@@ -25,7 +25,7 @@ pub(crate) async fn send_all(
     traffic: &mut Traffic,
 ) -> bool {
     while !words.is_empty() {
-        match timeout(patience, poll_fn(|cx| client.poll_write(cx, &words))).await {
+        match timeout(patience, poll_fn(|cx| client.poll_write(cx, &words, false))).await {
             Ok(Ok(count)) => {
                 words.advance(count);
                 traffic.to_client += count as u64;
@@ -36,18 +36,20 @@ pub(crate) async fn send_all(
     true
 }
 
-/// Whether closing now could cost the client something: it has not received everything, or is still sending.
-pub(crate) fn may_lose_words(client: &Socket) -> bool {
-    client.is_readable() || unsent(client) > 0
+/// Whether closing now could cost the client something: it has not received everything, of which so many bytes are
+/// left, or is still sending.
+pub(crate) fn may_lose_words(client: &Socket) -> Option<usize> {
+    let pending = unsent(client);
+    (pending > 0 || client.is_readable()).then_some(pending)
 }
 
 /// The longest that a client which goes on sending is listened to, however slowly it takes what it was sent.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Ends our side and discards what comes, until the client has ended its side, or has taken nothing of what it was
-/// sent for as long as `patience`.
-pub(crate) async fn linger(client: &Socket, patience: Duration) {
-    let mut pending = unsent(client);
+/// Ends our side and discards what comes, until the client has ended its side, or has taken nothing of what is
+/// `pending` for as long as `patience`.
+pub(crate) async fn linger(client: &Socket, mut pending: usize, patience: Duration) {
+    pending += 1; // Our end is counted, too.
     if client.shutdown().is_err() {
         return;
     }
@@ -63,7 +65,7 @@ pub(crate) async fn linger(client: &Socket, patience: Duration) {
 
 async fn discard_all(client: &Socket) {
     let read = |cx: &mut Context<'_>| scratch::with(scratch::SIZE, |scratch| client.poll_read(cx, scratch));
-    while matches!(poll_fn(read).await, Ok(1..)) {}
+    while poll_fn(read).await.is_ok_and(|read| !read.is_last) {}
 }
 
 #[cfg(test)]
@@ -96,7 +98,7 @@ mod tests {
         let (socket, mut client) = full().await;
         let lingering = tokio::spawn({
             let socket = Arc::clone(&socket);
-            async move { linger(&socket, PATIENCE).await }
+            async move { linger(&socket, unsent(&socket), PATIENCE).await }
         });
         yield_now().await;
         for _ in 0..5 {

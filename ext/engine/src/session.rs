@@ -44,8 +44,9 @@ pub(crate) fn run<R: Router, O: Observer>(
             }
             heard_all
         };
-        if !heard_all && may_lose_words(&socket) {
-            Box::pin(linger(&socket, context.config.linger)).await;
+        let unsure = if heard_all { None } else { may_lose_words(&socket) };
+        if let Some(unsent) = unsure {
+            Box::pin(linger(&socket, unsent, context.config.linger)).await;
         }
         drop(socket);
         admission.end();

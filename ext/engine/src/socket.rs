@@ -15,7 +15,7 @@ use socket2::{SockRef, Socket as Unregistered};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
-use crate::stream::Stream;
+use crate::stream::{Read, Stream};
 use crate::system::register;
 
 /// Writing to a connection that the peer has reset is an error, not a signal.
@@ -23,6 +23,12 @@ use crate::system::register;
 const SEND: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const SEND: SendFlags = SendFlags::empty();
+
+/// What waits for more, or for the end (send(2), tcp(7)), where the system has such a thing.
+#[cfg(target_os = "linux")]
+const MORE: SendFlags = SendFlags::MORE;
+#[cfg(not(target_os = "linux"))]
+const MORE: SendFlags = SendFlags::empty();
 
 /// What tells of urgent data (tcp(7)), where the system does.
 #[cfg(target_os = "linux")]
@@ -117,6 +123,13 @@ impl Socket {
         self.readiness(URGENT).is_some_and(Ready::is_priority)
     }
 
+    /// Whether a short read tells nothing of what follows: it stops before urgent data, whatever comes after, and a
+    /// reset must not pass for an end.
+    fn is_special(&self) -> bool {
+        self.readiness(URGENT.add(Interest::ERROR))
+            .is_none_or(|ready| ready.is_priority() || ready.is_error())
+    }
+
     /// What is known, without asking the kernel.
     fn readiness(&self, interest: Interest) -> Option<Ready> {
         let mut ready = std::pin::pin!(self.0.ready(interest));
@@ -143,17 +156,26 @@ impl AsFd for Socket {
 }
 
 impl Stream for Socket {
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(poll_until_done(|| self.poll_read_ready(cx), || self.try_read(buffer)))?;
-        // A read stops before urgent data, whatever comes after it.
-        if 0 < count && count < buffer.len() && self.try_io(URGENT, || Ok(())).is_err() {
-            self.exhausted(Interest::READABLE);
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Read>> {
+        let mut has_ended = false;
+        let poll_ready =
+            || self.0.poll_read_ready(cx).map_ok(|guard| has_ended = guard.ready().is_read_closed());
+        let count = ready!(poll_until_done(poll_ready, || self.try_read(buffer)))?;
+        let mut is_last = count == 0;
+        if 0 < count && count < buffer.len() {
+            if has_ended {
+                is_last = !self.is_special();
+            } else if self.try_io(URGENT, || Ok(())).is_err() {
+                self.exhausted(Interest::READABLE);
+            }
         }
-        Poll::Ready(Ok(count))
+        Poll::Ready(Ok(Read { count, is_last }))
     }
 
-    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(poll_until_done(|| self.poll_write_ready(cx), || self.try_write(data)))?;
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8], is_last: bool) -> Poll<io::Result<usize>> {
+        let flags = if is_last { SEND | MORE } else { SEND };
+        let write = || self.try_io(Interest::WRITABLE, || Ok(send(self.as_fd(), data, flags)?));
+        let count = ready!(poll_until_done(|| self.poll_write_ready(cx), write))?;
         if count == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -241,4 +263,75 @@ pub(crate) fn poll_until_done<T>(
 
 pub(crate) fn is_would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Its side of a connection, and the peer's.
+    fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        (Socket::new(stream).unwrap(), peer)
+    }
+
+    /// Reads once all that the peer did is there: until it is, the runtime is told nothing.
+    async fn read(socket: &Socket) -> io::Result<Read> {
+        poll_fn(|cx| socket.poll_read(cx, &mut [0; 100])).await
+    }
+
+    #[tokio::test]
+    async fn the_end_is_known_with_the_last_words_if_both_have_come() {
+        let (socket, mut peer) = pair();
+        peer.write_all(b"goodbye").unwrap();
+        drop(peer);
+        assert_eq!(read(&socket).await.unwrap(), Read { count: 7, is_last: true });
+        assert_eq!(read(&socket).await.unwrap(), Read { count: 0, is_last: true }, "it stays the end");
+    }
+
+    #[tokio::test]
+    async fn words_are_not_the_last_while_the_peer_is_there() {
+        let (socket, mut peer) = pair();
+        peer.write_all(b"hello").unwrap();
+        assert_eq!(read(&socket).await.unwrap(), Read { count: 5, is_last: false });
+    }
+
+    #[tokio::test]
+    async fn a_full_buffer_tells_nothing_of_what_follows() {
+        let (socket, mut peer) = pair();
+        peer.write_all(&[b'x'; 100]).unwrap();
+        drop(peer);
+        assert_eq!(read(&socket).await.unwrap(), Read { count: 100, is_last: false });
+        assert_eq!(read(&socket).await.unwrap(), Read { count: 0, is_last: true });
+    }
+
+    #[tokio::test]
+    async fn a_reset_behind_words_does_not_pass_for_an_end() {
+        let (socket, mut peer) = pair();
+        peer.write_all(b"hello").unwrap();
+        SockRef::from(&peer).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(peer);
+        assert!(!read(&socket).await.is_ok_and(|read| read.is_last));
+        assert_eq!(read(&socket).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn words_before_urgent_data_are_not_the_last() {
+        let (socket, mut peer) = pair();
+        peer.write_all(b"hello").unwrap();
+        SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+        peer.write_all(b"goodbye").unwrap();
+        drop(peer);
+        assert_eq!(read(&socket).await.unwrap(), Read { count: 5, is_last: false });
+        let rest = read(&socket).await.unwrap();
+        assert_eq!(rest.count, 7);
+        assert!(rest.is_last || read(&socket).await.unwrap().count == 0);
+    }
 }

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proxymachine_engine::Meters;
 use proxymachine_engine::account::Traffic;
 use proxymachine_engine::relay::{Outcome, Start, relay};
-use proxymachine_engine::stream::Stream;
+use proxymachine_engine::stream::{Read, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -23,12 +23,15 @@ use tokio::time::{Instant, sleep, timeout};
 struct Side(Mutex<DuplexStream>);
 
 impl Stream for Side {
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Read>> {
         let mut buffer = ReadBuf::new(buffer);
-        Pin::new(&mut *self.0.lock().unwrap()).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+        Pin::new(&mut *self.0.lock().unwrap()).poll_read(cx, &mut buffer).map_ok(|()| {
+            let count = buffer.filled().len();
+            Read { count, is_last: count == 0 }
+        })
     }
 
-    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8], _: bool) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.0.lock().unwrap()).poll_write(cx, data)
     }
 
