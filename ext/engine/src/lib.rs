@@ -55,6 +55,8 @@ mod loopback;
 pub mod meters;
 pub mod networks;
 pub mod observer;
+#[cfg(target_os = "linux")]
+mod patience;
 pub mod proxy_protocol;
 pub mod relay;
 pub mod remote;

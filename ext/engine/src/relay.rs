@@ -3,26 +3,23 @@
 //! While nothing moves, a relay owns no buffer: bytes are read into the thread's scratch buffer and
 //! written on from there, and only what the other side did not take is kept, which also stops the
 //! reading until it is taken. So memory is bounded by one chunk a direction whatever the peers do.
-//! A flow that proves bulky is not copied at all but spliced.
+//! A flow that proves bulky is not copied at all but spliced (`relay/bulk.rs`).
 
 use std::future::{Future, poll_fn};
-#[cfg(target_os = "linux")]
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
-#[cfg(target_os = "linux")]
-use crate::Socket;
 use crate::account::{Code, Traffic};
 use crate::clock::{Clock, Reason};
 use crate::meters::{Count, Meters, Time};
 use crate::scratch;
-#[cfg(target_os = "linux")]
-use crate::splice::{self, Pipe};
 use crate::stream::{Read, Stream};
+
+#[cfg(target_os = "linux")]
+mod bulk;
 
 /// How a relay ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,7 +93,10 @@ pub fn relay<'a, C: Stream, S: Stream>(
         if down > 0 {
             meters.add(Count::ToClient, down);
         }
-        polled.map(|outcome| (outcome, relay.up.ended))
+        polled.map(|outcome| {
+            relay.up.leave(client);
+            (outcome, relay.up.ended)
+        })
     })
 }
 
@@ -202,8 +202,9 @@ struct Flow {
     pending: Bytes,
     /// Bytes of late, halved at each turn that brings little.
     streak: u32,
+    /// Since it has first proved bulky.
     #[cfg(target_os = "linux")]
-    pipe: Option<Box<Pipe>>,
+    bulk: Option<Box<bulk::Bulk>>,
     /// Something was read.
     started: bool,
     /// The source has ended.
@@ -253,7 +254,7 @@ impl Flow {
             pending,
             streak: 0,
             #[cfg(target_os = "linux")]
-            pipe: None,
+            bulk: None,
             started: false,
             ended: false,
         }
@@ -330,49 +331,10 @@ impl Flow {
     /// Whether the flow waits for its source, not for its sink.
     fn is_reading(&self) -> bool {
         #[cfg(target_os = "linux")]
-        if self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0) {
+        if self.bulk.as_ref().is_some_and(|bulk| bulk.is_filled()) {
             return false;
         }
         self.pending.is_empty()
-    }
-
-    /// The same without copying, for a flow that is bulky; None for any other.
-    #[cfg(target_os = "linux")]
-    fn poll_splice<A: Stream, B: Stream>(
-        &mut self,
-        cx: &mut Context<'_>,
-        way: &mut Way<'_, A, B>,
-    ) -> Option<Poll<Result<Read, Broken>>> {
-        let (source, sink) = (way.source.socket()?, way.sink.socket()?);
-        if self.streak < BULK && self.pipe.is_none() {
-            return None;
-        }
-        let mut pipe = self.pipe.take().or_else(|| Pipe::take().map(Box::new))?;
-        if let Poll::Ready(Err(_)) = drain(&mut pipe, cx, sink, way) {
-            return Some(Poll::Ready(Err(Broken::Sink)));
-        }
-        if pipe.held() > 0 {
-            self.pipe = Some(pipe);
-            return Some(Poll::Pending);
-        }
-        if self.streak < BULK || source.has_urgent() {
-            return None; // The pipe goes back to the pool.
-        }
-        let count = match pipe.poll_fill(cx, source) {
-            Poll::Pending => return Some(Poll::Pending),
-            Poll::Ready(Ok(count)) => count,
-            Poll::Ready(Err(error)) if splice::is_unsupported(&error) => {
-                self.streak = 0;
-                return None;
-            }
-            Poll::Ready(Err(_)) => return Some(Poll::Ready(Err(Broken::Source))),
-        };
-        let drained = drain(&mut pipe, cx, sink, way);
-        self.pipe = Some(pipe);
-        Some(match drained {
-            Poll::Ready(Err(_)) => Poll::Ready(Err(Broken::Sink)),
-            _ => Poll::Ready(Ok(Read { count, is_last: count == 0 })),
-        })
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -383,17 +345,7 @@ impl Flow {
     ) -> Option<Poll<Result<Read, Broken>>> {
         None
     }
-}
 
-#[cfg(target_os = "linux")]
-fn drain<A, B>(
-    pipe: &mut Pipe,
-    cx: &mut Context<'_>,
-    sink: &Socket,
-    way: &mut Way<'_, A, B>,
-) -> Poll<io::Result<()>> {
-    let before = pipe.held();
-    let drained = pipe.poll_drain(cx, sink);
-    way.sent(before - pipe.held());
-    drained
+    #[cfg(not(target_os = "linux"))]
+    fn leave<A: Stream>(&mut self, _: &A) {}
 }

@@ -31,6 +31,25 @@ pub(crate) fn unsent(socket: impl AsFd) -> usize {
     if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
 }
 
+/// Bytes that were received and not read (tcp(7), SIOCINQ). 0 where the system does not tell.
+pub(crate) fn unread(socket: impl AsFd) -> usize {
+    let mut count: libc::c_int = 0;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open as long as `socket` lives; FIONREAD, which is SIOCINQ, writes an int.
+    let result = unsafe { libc::ioctl(fd, libc::FIONREAD, &mut count) };
+    if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+}
+
+/// A socket is readable when so many bytes are there, or the end, or no room for more (socket(7), `SO_RCVLOWAT`). A
+/// system that does not know it goes without.
+#[cfg(target_os = "linux")]
+pub(crate) fn wait_for_more(socket: impl AsFd, count: libc::c_int) {
+    let (value, length) = (&raw const count, size_of::<libc::c_int>() as libc::socklen_t);
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open as long as `socket` lives; the option reads an int.
+    unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, value.cast(), length) };
+}
+
 /// Lets connect(2) choose the port of a socket that is bound to an address, when the other end is known:
 /// then connections to different backends may share one (ip(7), `IP_BIND_ADDRESS_NO_PORT`). A system that
 /// does not know it chooses at once.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proxymachine_engine::{Config, Verdict};
 use socket2::SockRef;
-use tokio::io::{AsyncWriteExt, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use crate::support::*;
@@ -71,6 +71,29 @@ async fn bulk_with_urgent_data_in_it_does_not_stall() {
     drop(server);
     sending.await.unwrap();
     proxy.finish().await;
+}
+
+/// The relay waits for large pieces of a flow that is fast, and for what comes last, all the same.
+#[tokio::test]
+async fn the_last_bytes_of_a_fast_flow_are_not_held_back() {
+    const FLOW: usize = 24 * 1024 * 1024 + 1;
+    let backend = Backend::start();
+    let proxy = Proxy::start(always(&backend.remote));
+    let (client, mut server) = tokio::join!(proxy.client_with("x"), backend.accept());
+    assert_eq!(read(&mut server, 1).await, b"x");
+    let (mut client_reader, mut client_writer) = client.into_split();
+    let (mut server_reader, mut server_writer) = server.into_split();
+    for _ in 0..3 {
+        tokio::join!(send_pattern(&mut server_writer, FLOW), receive(&mut client_reader, FLOW));
+        tokio::join!(send_pattern(&mut client_writer, FLOW), receive(&mut server_reader, FLOW));
+    }
+    drop((client_reader, client_writer, server_reader, server_writer));
+    proxy.finish().await;
+}
+
+/// Reads so many bytes, whatever follows.
+async fn receive(stream: &mut (impl AsyncRead + Unpin), total: usize) {
+    assert_eq!(collect(&mut stream.take(total as u64)).await, total);
 }
 
 /// Sends until nothing is taken for a while, then goes on in a task when told to.
