@@ -146,6 +146,7 @@ pub(crate) fn unix_address(path: &str) -> io::Result<SockAddr> {
 /// socket(2) and connect(2), which goes on in the background.
 fn begin(address: &SockAddr, from: From) -> io::Result<Unregistered> {
     let socket = nonblocking(Domain::from(i32::from(address.family())))?;
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
     if let Some(remote) = address.as_socket() {
         socket.set_tcp_nodelay(true)?;
         #[cfg(target_os = "linux")]

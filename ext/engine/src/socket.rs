@@ -125,9 +125,16 @@ impl Socket {
 
     /// Whether a short read tells nothing of what follows: it stops before urgent data, whatever comes after, and a
     /// reset must not pass for an end.
+    #[cfg(target_os = "linux")]
     fn is_special(&self) -> bool {
         self.readiness(URGENT.add(Interest::ERROR))
             .is_none_or(|ready| ready.is_priority() || ready.is_error())
+    }
+
+    /// Nobody tells of urgent data.
+    #[cfg(not(target_os = "linux"))]
+    fn is_special(&self) -> bool {
+        true
     }
 
     /// What is known, without asking the kernel.
