@@ -34,7 +34,7 @@ module Bench
       %w[down up].product([1, 8]).map do |direction, clients|
         title = "Bulk #{direction}, #{plural(clients, "connection")}"
         Work.new(name: "bulk-#{direction}-#{clients}", title: title, mode: :bulk,
-                 load: { clients: clients, direction: direction, mib: @full ? 4096 : 512 }, goals: bulk_goals,
+                 load: { clients: clients, direction: direction, mib: @full ? 1024 : 512 }, goals: bulk_goals,
                  metrics: Catalog::METRICS[:bulk], contenders: bulk_contenders)
       end
     end
