@@ -42,7 +42,7 @@ pub(crate) enum Opened {
 /// finds its end.
 pub(crate) fn open(address: &SockAddr, from: From, first: &mut Bytes) -> io::Result<Opened> {
     // Nothing can fail any more after the write: what it took is not there for the next backend.
-    let server = Socket::new(begin(address, from)?)?;
+    let server = Socket::new(begin(address, from)?, address.as_socket().is_some())?;
     match write_now(&server, first) {
         Ok(count) if count > 0 => {
             first.advance(count);

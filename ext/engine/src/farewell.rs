@@ -49,7 +49,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Ends our side and discards what comes, until the client has ended its side, or has taken nothing of what is
 /// `pending` for as long as `patience`.
 pub(crate) async fn linger(client: &Socket, mut pending: usize, patience: Duration) {
-    pending += 1; // Our end is counted, too.
+    // TCP counts our end, too.
+    pending += usize::from(cfg!(target_os = "linux") && client.is_tcp());
     if client.shutdown().is_err() {
         return;
     }
@@ -87,7 +88,7 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
-        let socket = Socket::new(stream).unwrap();
+        let socket = Socket::new(stream, true).unwrap();
         socket.writable().await.unwrap();
         while socket.try_write(&[b'x'; 64 * 1024]).is_ok() {}
         (Arc::new(socket), client)

@@ -2,7 +2,7 @@
 //!
 //! Otherwise its reader is woken for each packet, of 64 KiB at most, and acknowledges each, which makes the sender send
 //! more: within a machine its work is done on the reader's processor. `SO_RCVLOWAT` (socket(7)) makes the
-//! kernel wait until more is there, or the end, or no room. But the last piece of a flow may be smaller, so an alarm ends
+//! kernel wait until more is there, or the end, or no room (Linux 4.18 tells what is there when that is over). But the last piece of a flow may be smaller, so an alarm ends
 //! the waiting: who pauses has waited once, and must move twice as much before it happens to it again.
 
 use std::future::Future;
@@ -49,7 +49,7 @@ impl Patience {
 
     /// To be called when the flow has to wait for its source.
     pub(crate) fn wait(&mut self, cx: &mut Context<'_>, source: &Socket) {
-        if self.alarm.is_none() && self.moved >= self.needed {
+        if self.alarm.is_none() && self.moved >= self.needed && source.is_tcp() {
             wait_for_more(source, PIECE);
             self.set_alarm();
         }

@@ -47,12 +47,16 @@ pub fn process_forked() {
 
 /// A socket that never blocks. Dropping it closes the connection, for all who hold it.
 #[derive(Debug)]
-pub struct Socket(AsyncFd<OwnedFd>);
+pub struct Socket {
+    io: AsyncFd<OwnedFd>,
+    /// Not a Unix socket, where a read stops behind each piece that descriptors came with (unix(7)).
+    is_tcp: bool,
+}
 
 impl Drop for Socket {
     fn drop(&mut self) {
         if FORKED.load(Relaxed) {
-            let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
+            let _ = SockRef::from(&self.io).shutdown(Shutdown::Both);
         }
     }
 }
@@ -62,8 +66,13 @@ impl Socket {
     ///
     /// # Errors
     /// When the runtime's epoll instance has no room for it.
-    pub fn new(socket: impl Into<OwnedFd>) -> io::Result<Self> {
-        register(socket.into(), Interest::READABLE | Interest::WRITABLE | URGENT).map(Self)
+    pub fn new(socket: impl Into<OwnedFd>, is_tcp: bool) -> io::Result<Self> {
+        let io = register(socket.into(), Interest::READABLE | Interest::WRITABLE | URGENT)?;
+        Ok(Self { io, is_tcp })
+    }
+
+    pub(crate) fn is_tcp(&self) -> bool {
+        self.is_tcp
     }
 
     /// Reads what is there, without asking whether it is known to be readable.
@@ -82,29 +91,29 @@ impl Socket {
         interest: Interest,
         mut operation: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        self.0.try_io(interest, |_| operation())
+        self.io.try_io(interest, |_| operation())
     }
 
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_read_ready(cx).map_ok(drop)
+        self.io.poll_read_ready(cx).map_ok(drop)
     }
 
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_write_ready(cx).map_ok(drop)
+        self.io.poll_write_ready(cx).map_ok(drop)
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        self.0.writable().await.map(drop)
+        self.io.writable().await.map(drop)
     }
 
     /// The error that an attempt to connect ended with.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        SockRef::from(&self.0).take_error()
+        SockRef::from(&self.io).take_error()
     }
 
     /// This end's address; None for a Unix socket.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
-        SockRef::from(&self.0).local_addr().ok()?.as_socket()
+        SockRef::from(&self.io).local_addr().ok()?.as_socket()
     }
 
     /// Whether the peer is known to have sent something, or its end.
@@ -139,7 +148,7 @@ impl Socket {
 
     /// What is known, without asking the kernel.
     fn readiness(&self, interest: Interest) -> Option<Ready> {
-        let mut ready = std::pin::pin!(self.0.ready(interest));
+        let mut ready = std::pin::pin!(self.io.ready(interest));
         match ready.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(guard)) => Some(guard.ready()),
             Poll::Ready(Err(_)) => Some(Ready::READ_CLOSED),
@@ -158,7 +167,7 @@ impl Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.get_ref().as_fd()
+        self.io.get_ref().as_fd()
     }
 }
 
@@ -166,10 +175,10 @@ impl Stream for Socket {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Read>> {
         let mut has_ended = false;
         let poll_ready =
-            || self.0.poll_read_ready(cx).map_ok(|guard| has_ended = guard.ready().is_read_closed());
+            || self.io.poll_read_ready(cx).map_ok(|guard| has_ended = guard.ready().is_read_closed());
         let count = ready!(poll_until_done(poll_ready, || self.try_read(buffer)))?;
         let mut is_last = count == 0;
-        if 0 < count && count < buffer.len() {
+        if self.is_tcp && 0 < count && count < buffer.len() {
             if has_ended {
                 is_last = !self.is_special();
             } else if self.try_io(URGENT, || Ok(())).is_err() {
@@ -193,12 +202,12 @@ impl Stream for Socket {
     }
 
     fn shutdown(&self) -> io::Result<()> {
-        SockRef::from(&self.0).shutdown(Shutdown::Write)
+        SockRef::from(&self.io).shutdown(Shutdown::Write)
     }
 
     async fn reset(&self) {
         loop {
-            match self.0.ready(Interest::ERROR).await {
+            match self.io.ready(Interest::ERROR).await {
                 Ok(guard) if !guard.ready().is_error() => {}
                 _ => return,
             }
@@ -286,7 +295,7 @@ mod tests {
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
-        (Socket::new(stream).unwrap(), peer)
+        (Socket::new(stream, true).unwrap(), peer)
     }
 
     /// Reads once all that the peer did is there: until it is, the runtime is told nothing.

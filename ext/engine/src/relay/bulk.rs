@@ -59,6 +59,7 @@ impl Flow {
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) if splice::is_unsupported(&error) => {
                 self.streak = 0;
+                patience.end(source);
                 return None;
             }
             Poll::Ready(Err(_)) => return Some(Poll::Ready(Err(Broken::Source))),

@@ -115,7 +115,7 @@ async fn accept_one<R: Router, O: Observer>(
         };
         let Ok(accepted) = ready.try_io(socket::accept) else { continue };
         let (socket, peer) = accepted?;
-        let socket = Socket::new(socket)?;
+        let socket = Socket::new(socket, peer.is_some())?;
         room.forget(); // Given back by the admission.
         return Ok((socket, peer));
     }
@@ -128,7 +128,7 @@ fn accept_queued<R, O>(
 ) -> Option<(Socket, Option<SocketAddr>)> {
     let room = context.room.try_take()?;
     let (socket, peer) = socket::accept(listener).ok()?;
-    let socket = Socket::new(socket).ok()?;
+    let socket = Socket::new(socket, peer.is_some()).ok()?;
     room.forget();
     Some((socket, peer))
 }

@@ -1,13 +1,16 @@
 //! Unix sockets on either side, by path and by abstract name.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proxymachine_engine::proxy_protocol::{Version, header};
 use proxymachine_engine::{Config, Failure, Listener, Outcome, Remote, Router, Verdict};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
@@ -277,4 +280,28 @@ async fn a_backend_on_a_unix_socket_hears_who_the_client_is() {
         assert_eq!(read_to_end(&mut client).await, b"reply");
         proxy.finish().await;
     }
+}
+
+/// Sends bytes with a descriptor, which the proxy does not take.
+fn send_with_descriptor(stream: &UnixStream, data: &[u8]) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [stream.as_fd()];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let sent = sendmsg(stream, &[IoSlice::new(data)], &mut control, SendFlags::empty());
+    assert_eq!(sent.unwrap(), data.len());
+}
+
+#[tokio::test]
+async fn what_follows_a_descriptor_that_a_peer_sends_along_is_passed_on_at_once_and_before_the_end() {
+    let (client, mut server, proxy) = pair().await;
+    send_with_descriptor(&client, b"hello");
+    client.try_write(b"goodbye").unwrap();
+    assert_eq!(read(&mut server, 12).await, b"hellogoodbye");
+    send_with_descriptor(&client, b"hello");
+    client.try_write(b"goodbye").unwrap();
+    drop(client);
+    assert_eq!(read_to_end(&mut server).await, b"hellogoodbye");
+    drop(server);
+    proxy.finish().await;
 }
