@@ -57,12 +57,13 @@ RSpec.describe "A server that is told to upgrade" do
     is_served_by(upgrade)
   end
 
-  it "counts on from where the old one was" do
+  it "counts on from where the old one was, and shows it though nobody connects" do
     3.times { ask("x") }
-    pid = upgrade
+    title = "/proc/#{upgrade}/cmdline"
     expect(proxy.wait).to be_success
+    eventually { expect(File.read(title)).to match(%r{ - 0/\d+/3 cur/max/tot conns}) }
     ask("x")
-    eventually { expect(File.read("/proc/#{pid}/cmdline")).to match(%r{ - 0/\d+/4 cur/max/tot conns}) }
+    eventually { expect(File.read(title)).to match(%r{ - 0/\d+/4 cur/max/tot conns}) }
   end
 
   it "goes on with the metrics, those of connections that the old one still had included" do
