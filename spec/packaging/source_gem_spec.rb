@@ -1,24 +1,22 @@
 # frozen_string_literal: true
 
 # Installing compiles the extension anew, a minute's work. So that a second run is fast, the compiled crates are kept
-# under tmp, and the gem's own are optimised each by itself, except in CI, where the gem is built exactly as on a user's
-# machine.
+# under tmp, except in CI, where the gem is built exactly as on a user's machine.
 RSpec.describe "the source gem" do
   root = ProxyProcess::ROOT
 
   # RubyGems runs `make clean` first; without its lists of files it cleans nothing.
-  def shortcuts(root)
+  def compiled_crates_of_last_time(root)
     return {} if ENV["CI"]
 
-    { "RB_SYS_CARGO_TARGET_DIR" => "#{root}/tmp/packaging", "MAKEFLAGS" => "CLEANOBJS= CLEANLIBS= CLEANFILES=",
-      "CARGO_PROFILE_RELEASE_LTO" => "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS" => "16" }
+    { "RB_SYS_CARGO_TARGET_DIR" => "#{root}/tmp/packaging", "MAKEFLAGS" => "CLEANOBJS= CLEANLIBS= CLEANFILES=" }
   end
 
   before(:context) do
     @dir = Dir.mktmpdir("proxymachine-gem")
     @file = File.join(@dir, "proxymachine.gem")
     InstalledGem.run("gem", "build", "--strict", "--output", @file, "proxymachine.gemspec", chdir: root)
-    @gem = InstalledGem.new(@file, **shortcuts(root))
+    @gem = InstalledGem.new(@file, **compiled_crates_of_last_time(root))
   end
 
   after(:context) do
