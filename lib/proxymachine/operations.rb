@@ -45,7 +45,10 @@ class ProxyMachine
 
     # Whoever connects is served.
     def started
-      @presence.started { |*counted| @server.carry_over(*counted) }
+      @presence.started do |*counted|
+        @server.carry_over(*counted)
+        ProxyMachine.update_procline # It may be long until somebody connects.
+      end
       @server.own_files # The one before may have gone on until now.
     rescue StartError => e
       # Who has connected in the meantime is served.

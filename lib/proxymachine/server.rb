@@ -55,7 +55,6 @@ class ProxyMachine
     def carry_over(max, total, counts)
       @engine.carry_over(max, total)
       @engine.carry_counts(counts) if counts
-      ProxyMachine.update_procline # It may be long until somebody connects.
     end
 
     # Has another configuration count for all that comes from now on; who is connected stays.
