@@ -10,7 +10,8 @@ use socket2::{Domain, SockAddr, Socket};
 
 use crate::Error;
 use crate::connect::unix_address;
-use crate::listener::{Endpoint, Listener, Options};
+use crate::keepalive::Keepalive;
+use crate::listener::{Endpoint, Listener, Options, prepare};
 use crate::socket::nonblocking;
 use crate::socket_file::SocketFile;
 
@@ -59,7 +60,7 @@ pub(crate) fn open_tcp(
             listeners.extend(known);
             continue;
         }
-        match listen_tcp(address, options.only_v6) {
+        match listen_tcp(address, options) {
             Ok(socket) => listeners.push(Listener { socket, endpoint: Arc::clone(&endpoint), file: None }),
             // A name may have an IPv6 address on a machine without IPv6.
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => last_error = Some(error),
@@ -80,15 +81,16 @@ fn split(address: &str) -> Option<(&str, u16)> {
     (is_number && !host.is_empty()).then_some((host, port.parse().ok()?))
 }
 
-fn listen_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
+fn listen_tcp(address: SocketAddr, options: &Options) -> io::Result<Socket> {
     let socket = nonblocking(Domain::for_address(address))?;
     if address.is_ipv6() {
-        socket.set_only_v6(only_v6)?; // whatever the system's default is
+        socket.set_only_v6(options.only_v6)?; // whatever the system's default is
     }
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit it on Linux, which saves a system call for each of them.
-    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
+    // Before listen(2), since somebody may connect before the engine starts.
+    let keepalive = Keepalive { after: options.keepalive, user_timeout: options.user_timeout };
+    prepare(&socket, address, keepalive);
     socket.listen(BACKLOG)?;
     Ok(socket)
 }

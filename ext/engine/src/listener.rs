@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use socket2::{SockAddr, Socket};
 
@@ -72,6 +73,10 @@ pub struct Options {
     pub owner: (Option<u32>, Option<u32>),
     /// Whether a listener at every IPv6 address leaves IPv4 to another one, which has the same port.
     pub only_v6: bool,
+    /// As [`Config::keepalive`](crate::Config::keepalive), for who connects before the engine starts.
+    pub keepalive: Option<Duration>,
+    /// As [`Config::user_timeout`](crate::Config::user_timeout), for who connects before the engine starts.
+    pub user_timeout: Option<Duration>,
 }
 
 /// A socket that listens.
@@ -226,20 +231,26 @@ impl Listener {
 
     /// Sets what the sockets that it accepts inherit, whoever bound it.
     pub(crate) fn prepare(&self, keepalive: Keepalive) {
-        let Some(address) = self.local_addr() else { return };
-        // On a socket that listens already nothing of this can fail but for want of the option.
-        let _ = self.socket.set_tcp_nodelay(true);
-        keepalive.apply(&self.socket);
-        #[cfg(target_os = "linux")]
-        loopback::set_unpaced(&self.socket, address);
-        #[cfg(not(target_os = "linux"))]
-        let _ = address;
+        if let Some(address) = self.local_addr() {
+            prepare(&self.socket, address, keepalive);
+        }
     }
 
     /// The socket, and what must live as long as it listens.
     pub(crate) fn into_parts(self) -> (OwnedFd, Arc<Endpoint>, Option<Arc<SocketFile>>) {
         (self.socket.into(), self.endpoint, self.file)
     }
+}
+
+/// Sets what the sockets that a TCP socket accepts inherit on Linux, which saves a system call for each of them. None
+/// of it can fail but for want of the option.
+pub(crate) fn prepare(socket: &Socket, address: SocketAddr, keepalive: Keepalive) {
+    let _ = socket.set_tcp_nodelay(true);
+    keepalive.apply(socket);
+    #[cfg(target_os = "linux")]
+    loopback::set_unpaced(socket, address);
+    #[cfg(not(target_os = "linux"))]
+    let _ = address;
 }
 
 /// The socket. It is only of use while the listener lives.
@@ -277,6 +288,19 @@ mod tests {
         let listeners = bind("localhost:0").unwrap();
         assert_eq!(listeners.len(), 1);
         assert_ne!(listeners[0].port(), Some(0));
+    }
+
+    #[cfg(target_os = "linux")] // Elsewhere nothing is inherited.
+    #[test]
+    fn who_connects_before_the_engine_starts_is_probed_and_not_delayed_all_the_same() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let options = Options { keepalive: seconds(7), user_timeout: seconds(9), ..Options::default() };
+        let listener = Listener::bind("127.0.0.1:0", &options).unwrap().remove(0);
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.socket.accept().unwrap();
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
+        assert!(accepted.keepalive().unwrap() && accepted.tcp_nodelay().unwrap());
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), seconds(9));
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Engine {
     ) -> Result<Self, Error> {
         let config = read_config(settings)?;
         let mut open = inherit(ruby, &inherited)?;
-        let listeners = open_all(ruby, wanted, &mut open)?;
+        let listeners = open_all(ruby, wanted, &config, &mut open)?;
         let bridge = Arc::new(Bridge::new(config.threads));
         bridge.set_slow_block(seconds(settings, "slow_block")?);
         Ok(Self {
@@ -86,7 +86,7 @@ impl Engine {
             None => lock(&this.listeners).iter().map(Listener::try_clone).collect(),
         }
         .map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
-        let listeners = open_all(ruby, wanted, &mut open)?;
+        let listeners = open_all(ruby, wanted, &config, &mut open)?;
         let sockets = listeners.iter().map(describe).collect();
         *lock(&this.prepared) =
             Some(Prepared { listeners, config, slow_block: seconds(settings, "slow_block")? });

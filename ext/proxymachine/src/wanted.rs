@@ -27,7 +27,12 @@ pub fn describe(listener: &Listener) -> Open {
 }
 
 /// Opens what is wanted, or takes it from `open`.
-pub fn open_all(ruby: &Ruby, wanted: RArray, open: &mut Vec<Listener>) -> Result<Vec<Listener>, Error> {
+pub fn open_all(
+    ruby: &Ruby,
+    wanted: RArray,
+    config: &Config,
+    open: &mut Vec<Listener>,
+) -> Result<Vec<Listener>, Error> {
     let entry = |index: usize| -> Result<RHash, Error> { wanted.entry(index as isize) };
     let address = |index| Ok(value(entry(index)?, "address")?.unwrap_or_default());
     let addresses = (0..wanted.len()).map(address).collect::<Result<Vec<String>, Error>>()?;
@@ -35,6 +40,7 @@ pub fn open_all(ruby: &Ruby, wanted: RArray, open: &mut Vec<Listener>) -> Result
     for (index, address) in addresses.iter().enumerate() {
         let mut options = options(ruby, entry(index)?)?;
         options.only_v6 = is_for_v6_alone(address, &addresses);
+        (options.keepalive, options.user_timeout) = (config.keepalive, config.user_timeout);
         let opened = Listener::open(address, &options, open);
         listeners.extend(opened.map_err(|e| error::start(ruby, &e))?);
     }
@@ -77,7 +83,7 @@ fn options(ruby: &Ruby, wanted: RHash) -> Result<listener::Options, Error> {
         balancers,
         mode: value(wanted, "mode")?,
         owner: (value(wanted, "user")?, value(wanted, "group")?),
-        only_v6: false, // see is_for_v6_alone
+        ..Default::default() // see open_all
     })
 }
 
