@@ -15,7 +15,7 @@ use crate::account::Traffic;
 use crate::scratch;
 use crate::socket::Socket;
 use crate::stream::Stream;
-use crate::system::{unread, unsent};
+use crate::system::unsent;
 
 /// Sends words to the client, all of them unless it stops reading for `patience`; then it is false.
 pub(crate) async fn send_all(
@@ -40,7 +40,7 @@ pub(crate) async fn send_all(
 /// left, or is still sending.
 pub(crate) fn may_lose_words(client: &Socket) -> Option<usize> {
     let pending = unsent(client);
-    (pending > 0 || client.is_readable() || unread(client) > 0).then_some(pending)
+    (pending > 0 || client.is_readable()).then_some(pending)
 }
 
 /// The longest that a client which goes on sending is listened to, however slowly it takes what it was sent.

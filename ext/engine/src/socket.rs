@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker, ready};
 
+use rustix::io::ioctl_fionread;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{SockRef, Socket as Unregistered};
 use tokio::io::unix::AsyncFd;
@@ -116,9 +117,9 @@ impl Socket {
         SockRef::from(&self.io).local_addr().ok()?.as_socket()
     }
 
-    /// Whether the peer is known to have sent something, or its end.
+    /// Whether the peer has sent something that is not read, or is known to have ended its side.
     pub(crate) fn is_readable(&self) -> bool {
-        self.readiness(Interest::READABLE).is_some()
+        self.readiness(Interest::READABLE).is_some() || ioctl_fionread(self).is_ok_and(|count| count > 0)
     }
 
     /// Whether the peer is known to have ended its side, without reading what it sent before.
@@ -132,8 +133,8 @@ impl Socket {
         self.readiness(URGENT).is_some_and(Ready::is_priority)
     }
 
-    /// Whether a short read tells nothing of what follows: it stops before urgent data, whatever comes after, and a
-    /// reset must not pass for an end.
+    /// Whether a short read does not tell that the end came next: it may have stopped before urgent data, and a reset
+    /// must not pass for an end.
     #[cfg(target_os = "linux")]
     fn is_special(&self) -> bool {
         self.readiness(URGENT.add(Interest::ERROR))
@@ -182,6 +183,7 @@ impl Stream for Socket {
             if has_ended {
                 is_last = !self.is_special();
             } else if self.try_io(URGENT, || Ok(())).is_err() {
+                // Not where there is urgent data: a read stops before that, whatever comes after it.
                 self.exhausted(Interest::READABLE);
             }
         }

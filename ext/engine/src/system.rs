@@ -31,23 +31,11 @@ pub(crate) fn unsent(socket: impl AsFd) -> usize {
     if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
 }
 
-/// Bytes that were received and not read (tcp(7), SIOCINQ). 0 where the system does not tell.
-pub(crate) fn unread(socket: impl AsFd) -> usize {
-    let mut count: libc::c_int = 0;
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open as long as `socket` lives; FIONREAD, which is SIOCINQ, writes an int.
-    let result = unsafe { libc::ioctl(fd, libc::FIONREAD, &mut count) };
-    if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
-}
-
 /// A socket is readable when so many bytes are there, or the end, or no room for more (socket(7), `SO_RCVLOWAT`). A
 /// system that does not know it goes without.
 #[cfg(target_os = "linux")]
 pub(crate) fn wait_for_more(socket: impl AsFd, count: libc::c_int) {
-    let (value, length) = (&raw const count, size_of::<libc::c_int>() as libc::socklen_t);
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open as long as `socket` lives; the option reads an int.
-    unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, value.cast(), length) };
+    set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, count);
 }
 
 /// Lets connect(2) choose the port of a socket that is bound to an address, when the other end is known:
@@ -55,9 +43,13 @@ pub(crate) fn wait_for_more(socket: impl AsFd, count: libc::c_int) {
 /// does not know it chooses at once.
 #[cfg(target_os = "linux")]
 pub(crate) fn choose_port_late(socket: impl AsFd) {
-    let on: libc::c_int = 1;
-    let (value, length) = (&raw const on, size_of::<libc::c_int>() as libc::socklen_t);
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open as long as `socket` lives; the option reads an int.
-    unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, value.cast(), length) };
+    set(socket.as_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
+}
+
+/// Sets an option that is an int.
+#[cfg(target_os = "linux")]
+fn set(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
+    let (address, length) = (&raw const value, size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: the descriptor is open for as long as it is borrowed; setsockopt(2) reads `length` bytes of `value`.
+    unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, address.cast(), length) };
 }
