@@ -1,9 +1,10 @@
 //! A fast flow is read in large pieces.
 //!
 //! Otherwise its reader is woken for each packet, of 64 KiB at most, and acknowledges each, which makes the sender send
-//! more: within a machine its work is done on the reader's processor. `SO_RCVLOWAT` (socket(7)) makes the
-//! kernel wait until more is there, or the end, or no room (Linux 4.18 tells what is there when that is over). But the last piece of a flow may be smaller, so an alarm ends
-//! the waiting: who pauses has waited once, and must move twice as much before it happens to it again.
+//! more: within a machine its work is done on the reader's processor. `SO_RCVLOWAT` (socket(7)) makes the kernel wait
+//! until more is there, or the end, or no room. But the last piece of a flow may be smaller, so an alarm ends the
+//! waiting: who pauses has waited once, and must move twice as much before it happens to it again. (Since Linux 4.18 the
+//! kernel then tells of what is there.)
 
 use std::future::Future;
 use std::pin::Pin;

@@ -43,11 +43,10 @@ impl Flow {
             if pipe.held() > 0 {
                 return Some(Poll::Pending);
             }
+            *filled = None; // Back to the pool.
         }
         let is_bulky = self.streak >= BULK && !source.has_urgent();
-        // Without something in it a pipe goes back to the pool.
-        let pipe = filled.take().filter(|_| is_bulky).or_else(|| if is_bulky { Pipe::take() } else { None });
-        let Some(mut pipe) = pipe else {
+        let Some(mut pipe) = is_bulky.then(Pipe::take).flatten() else {
             patience.end(source);
             return None;
         };
