@@ -61,11 +61,11 @@ pub(crate) struct Admission<R: Router, O: Observer> {
 }
 
 impl<R: Router, O: Observer> Admission<R, O> {
-    fn new(context: &Arc<Context<R, O>>, client: Client) -> Self {
+    fn new(context: Arc<Context<R, O>>, client: Client) -> Self {
         context.stats.opened();
         client.meters().count(Count::Accepted);
         context.observer.accepted(&client);
-        Self { context: Arc::clone(context), client, account: Account::default(), ended: false }
+        Self { context, client, account: Account::default(), ended: false }
     }
 
     pub(crate) fn parts(&mut self) -> (&Context<R, O>, &mut Client, &mut Account) {

@@ -72,7 +72,7 @@ async fn accept<R: Router, O: Observer>(
     let serve = |(socket, peer)| {
         let client = Client::new(peer, Arc::clone(&endpoint));
         let context = Arc::clone(&newest.borrow().context);
-        tokio::spawn(session::run(socket, Admission::new(&context, client)));
+        tokio::spawn(session::run(socket, Admission::new(context, client)));
     };
     let mut draining = std::pin::pin!(context.shutdown.begun());
     loop {
