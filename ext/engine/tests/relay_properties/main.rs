@@ -49,9 +49,7 @@ proptest! {
         let (up, down) = expected(&case);
         prop_assert!(to_server == up, "{} of {} bytes reached the server", to_server.len(), up.len());
         prop_assert!(to_client == down, "{} of {} bytes reached the client", to_client.len(), down.len());
-        let answered = total(&case.server) > 0;
-        let ending = if answered { Outcome::Finished } else { Outcome::Unanswered };
-        prop_assert_eq!(outcome, (ending, true));
+        prop_assert_eq!(outcome, ending(&case, true));
     }
 
     #[test]
@@ -87,9 +85,7 @@ proptest! {
         let (up, down) = expected(&case);
         prop_assert!(up.starts_with(&to_server), "wrong bytes reached the server");
         prop_assert!(to_client == down, "{} of {} bytes reached the client", to_client.len(), down.len());
-        let answered = total(&case.server) > 0;
-        let ending = if answered { Outcome::Finished } else { Outcome::Unanswered };
-        prop_assert_eq!(outcome, (ending, false));
+        prop_assert_eq!(outcome, ending(&case, false));
     }
 
     #[test]

@@ -200,3 +200,9 @@ pub fn expected(case: &Case) -> (Vec<u8>, Vec<u8>) {
     down.extend(pattern(total(&case.server), 2));
     (up, down)
 }
+
+/// How a relay whose server ends properly is over, and whether the client had ended before.
+pub fn ending(case: &Case, client_ended: bool) -> (Outcome, bool) {
+    let answered = total(&case.server) > 0;
+    (if answered { Outcome::Finished } else { Outcome::Unanswered }, client_ended)
+}
