@@ -212,7 +212,7 @@ impl Reader {
         let parsed = std::str::from_utf8(&text).map_err(|_| InvalidRemote::BadHost).and_then(str::parse);
         let remote: Remote = parsed.map_err(|reason| Refusal::Remote(value, reason.to_string()))?;
         if text.len() <= LONGEST_KNOWN {
-            if known.len() >= MAX_REMOTES {
+            if known.len() >= MOST_KNOWN {
                 known.clear();
             }
             known.insert(text, remote.clone());
@@ -234,8 +234,11 @@ fn values<const N: usize>(answer: RHash, keys: [StaticSymbol; N]) -> Result<[Val
     Ok(values)
 }
 
-/// Remotes in one answer, more is a mistake that would be tried for hours; and those that are remembered.
+/// Remotes in one answer. More is a mistake that would be tried for hours.
 const MAX_REMOTES: usize = 1000;
+
+/// Remotes that are remembered.
+const MOST_KNOWN: usize = 1000;
 
 /// What may be remembered of a client's making: the longest name (RFC 1035, section 2.3.4) and a port.
 const LONGEST_KNOWN: usize = 255 + ":65535".len();
