@@ -39,7 +39,7 @@ class ProxyMachine
     def listen(address)
       case address
       when /\Asystemd:/ then nil # It is systemd's to open.
-      when /\Aunix:(@.+)/m then bind(Addrinfo.unix($1.sub("@", "\0")))
+      when /\Aunix:@./m then bind(Addrinfo.unix(Address.unix(address)))
       when /\Aunix:(.+)/m then socket_file($1)
       else
         host, port = Address.tcp(address)
