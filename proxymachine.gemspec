@@ -18,14 +18,15 @@ Gem::Specification.new do |spec|
 
   # By patterns, not by asking git, so that an unpacked source archive builds the same gem.
   spec.files = Dir.chdir(__dir__) do
-    Dir["{lib,examples,docs}/**/*.{rb,md}", "exe/*", "contrib/*", "man/*.1", "sig/*", "Cargo.{toml,lock}", "*.md",
-        ".yardopts", "ext/{admin,engine,proxymachine,sniff}/{src/**/*.rs,*.rb,Cargo.toml}", "ext/admin/src/page.*",
-        "LICENSE"]
+    Dir["{lib,examples,docs}/**/*.{rb,md,template}", "exe/*", "contrib/*.*", "contrib/completion/*proxymachine{,.bash}",
+        "man/*.1", "sig/*", "Cargo.{toml,lock}", "*.md", ".yardopts", "LICENSE",
+        "ext/{admin,engine,proxymachine,sniff}/{src/**/*.rs,*.rb,Cargo.toml}", "ext/admin/src/page.*"]
   end
   spec.bindir = "exe"
   spec.executables = ["proxymachine"]
   spec.extensions = ["ext/proxymachine/extconf.rb"]
 
   spec.required_ruby_version = ">= 3.1"
+  spec.add_dependency "logger", "~> 1.5" # A bundled gem since Ruby 4.0, which Bundler does not load by itself.
   spec.add_dependency "rb_sys", "~> 0.9.87"
 end

@@ -9,8 +9,8 @@ require "mkmf"
 require "rb_sys/mkmf"
 
 create_rust_makefile("proxymachine/proxymachine") do |builder|
-  builder.auto_install_rust_toolchain = false # nobody asked for a second Rust
-  if builder.clean_after_install # that is, when RubyGems installs: build what was tested, leave nothing behind
+  builder.auto_install_rust_toolchain = false # Installing a toolchain is up to the user.
+  if builder.clean_after_install # RubyGems installs: use the tested versions, and delete the build files.
     builder.extra_cargo_args += ["--locked", "--config", "profile.release.strip=true"]
     builder.rubygems_clean_dirs += ["./target", "$(DLLIB)"]
   end

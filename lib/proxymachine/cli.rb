@@ -1,49 +1,35 @@
 # frozen_string_literal: true
 
-require_relative "options"
+require_relative "cli/commands"
+require_relative "cli/options"
+require_relative "cli/report"
 
 class ProxyMachine
-  # The command line: options, the config file, and one clear sentence for whatever goes wrong.
-  # Answers --help and --version without the rest of the gem.
+  # The command line: parses the options, loads the config file, and reports errors in one line on standard error.
+  # `--help` and `--version` load neither the rest of the gem nor the extension.
   # @api private
   class CLI
-    # The exit status if the command line is wrong.
+    extend Report
+
+    # The exit status for a wrong command line.
     USAGE = 2
-    # The exit status if anything else is.
+    # The exit status for all other errors.
     FAILURE = 1
 
-    # @param arguments [Array<String>] options are taken out, the rest is left to the config
+    # @param arguments [Array<String>] options are removed, the rest is left to the config
     # @return [Integer] exit status
     def self.start(arguments)
-      return top(arguments.drop(1)) if arguments.first == "top"
-
-      new(Options.new(arguments)).start
+      Commands.run(arguments) || new(Options.new(arguments)).start
     rescue UsageError => e
-      complain("#{e.message}\nTry `proxymachine --help`.", USAGE)
+      report("#{e.message}\nTry `proxymachine --help`.", USAGE)
     rescue Error => e
-      complain(e.message, FAILURE)
+      report(e.message, FAILURE)
     rescue SignalException => e
       die_of(e.signo)
+    rescue StandardError, NoMemoryError => e
+      place = SafeInspect.place(e.backtrace&.first)
+      report("#{SafeInspect.message(e)} (#{e.class}, #{place})", FAILURE)
     end
-
-    def self.top(arguments)
-      require_relative "top"
-      Top.start(arguments)
-    end
-
-    # As the system does it: without Ruby's backtrace, and with the status that tells the signal.
-    def self.die_of(signal)
-      trap(signal, "SYSTEM_DEFAULT")
-      Process.kill(signal, Process.pid)
-      sleep
-    end
-
-    def self.complain(message, status)
-      $stderr.puts "proxymachine: #{message}" # rubocop:disable Style/StderrPuts -- a config may silence warnings
-      ProxyMachine.operations&.failed(message) if ProxyMachine.respond_to?(:operations)
-      status
-    end
-    private_class_method :top, :complain, :die_of
 
     # @param options [Options]
     def initialize(options)
@@ -55,15 +41,19 @@ class ProxyMachine
       return show(@options.answer) if @options.answer
       raise UsageError, "no config file: name one with -c" unless config
 
-      require_relative "program"
-      Program.remember
-      require_relative "config_file"
+      require_relative "lifecycle/init"
+      Lifecycle::Init.fork_server
+      require_relative "lifecycle/restart_command"
+      require_relative "lifecycle/working_directory"
+      Lifecycle::RestartCommand.remember
+      Lifecycle::WorkingDirectory.remember
       require_relative "../proxymachine"
-      apply
-      return check if @options.check
-      return try if @options.trial
+      trap("XFSZ") { nil } # A write beyond the limit of a file's size fails instead of killing the process.
+      apply_options
+      return check if @options.check?
+      return dry_run if @options.route_file
 
-      serve
+      @options.workers > 1 ? serve_with_workers : serve
     end
 
     private
@@ -72,63 +62,77 @@ class ProxyMachine
       @options.config
     end
 
-    # What the command line says holds, whatever the config says.
-    def apply
+    def apply_options
       configuration = ProxyMachine.configuration
       @options.settings.each { |name, value| configuration.settings.override(name, value) }
-      @options.binds.each { |address| configuration.listeners.fix(address) }
+      @options.binds.each { |address| configuration.listeners.add_fixed(address) }
     rescue ConfigError => e
       raise UsageError, e.message
     end
 
+    # @return [Config]
     def load
-      ConfigFile.load(config)
-      ProxyMachine.configuration.privileges.become(@options.user, @options.group)
+      Config::Loader.load(config)
+      ProxyMachine.configuration.tap { |loaded| loaded.privileges.run_as(@options.user, @options.group) }
+    end
+
+    # A check that ends early must not look like a check that passed.
+    def load_to_its_end
+      load
+    rescue SystemExit => e
+      raise ConfigError, Config::Loader.failure(e, config)
     end
 
     def serve
-      require_relative "operations"
-      return cluster if @options.workers > 1
-
-      operations = Operations.new(File.expand_path(config), @options.pidfile)
-      ProxyMachine.operations = operations
-      operations.install_traps
-      ProxyMachine.configuration.listeners.offer(operations.sockets.map(&:last).grep(/\Asystemd:/).uniq)
-      load
+      require_relative "lifecycle/single"
+      runner = Lifecycle::Single.new(config, @options.pidfile)
+      ProxyMachine.runner = runner
+      runner.install_traps
+      ProxyMachine.configuration.listeners.default_to_systemd(runner.sockets)
+      runner.load(config) { load }
       ProxyMachine.run(File.basename(config).chomp(".rb"), nil, nil)
       0
     ensure
-      operations&.ended
+      runner&.ended
     end
 
-    # Each worker loads the config by itself, so that nothing of it (connections, threads) is shared.
-    def cluster
+    # Each worker loads the config itself, so that workers share neither the config's connections nor its threads.
+    def serve_with_workers
       require_relative "cluster"
-      loader = lambda do
-        load
-        ProxyMachine.configuration
-      end
-      Cluster.new(config, @options.workers, @options.pidfile, loader).run
+      Cluster.new(config, @options.workers, @options.pidfile, method(:load)).run
     end
 
     def check
-      require_relative "check"
-      load
-      Check.new(ProxyMachine.configuration, @options.pidfile).run
-      show("configuration ok")
-    rescue SystemExit => e
-      raise ConfigError, "#{config} ends the program while it is loaded (exit #{e.status})"
+      require_relative "cli/capacity"
+      require_relative "cli/check"
+      require_relative "cli/upstream_text"
+      load_to_its_end
+      loaded = ProxyMachine.configuration
+      check = Check.new(loaded, @options.pidfile, @options.workers).tap(&:run)
+      warnings = [*loaded.lasting_warnings, *loaded.warnings, *check.warnings].map { |line| "warning: #{line}" }
+      show(["configuration ok", *warnings, *UpstreamText.lines(loaded.upstreams),
+            *Capacity.new(loaded.settings.to_h, @options.workers).lines])
     end
 
-    def try
-      require_relative "trial"
-      load
-      Trial.new(ProxyMachine.configuration, @options.listener).run(@options.trial) ? 0 : FAILURE
+    def dry_run
+      require_relative "cli/dry_run"
+      require_relative "cli/every_cut"
+      require_relative "cli/recorded_client"
+      load_to_its_end
+      loaded = ProxyMachine.configuration
+      client = RecordedClient.of(@options.route_file, loaded)
+      recorded = client.delete(:listener)
+      listener = @options.listener || recorded
+      command = (@options.every_cut? ? EveryCut : DryRun).new(loaded, listener, client: client)
+      command.run(*@options.route_file, *@options.decrypted_file) ? 0 : FAILURE
     end
 
     def show(text)
       puts text
+      $stdout.flush
       0
+    rescue SystemCallError, IOError => e
+      raise Error, "cannot write to standard output: #{SafeInspect.message(e)}"
     end
   end
 end

@@ -1,147 +1,153 @@
 # frozen_string_literal: true
 
-require_relative "cluster_admin"
-require_relative "cluster_signals"
 require_relative "extension"
-require_relative "presence"
-require_relative "preview"
-require_relative "worker_processes"
+require_relative "lifecycle"
+require_relative "cluster/admin_process"
+require_relative "cluster/children"
+require_relative "cluster/config_probe"
+require_relative "cluster/drain_interrupt"
+require_relative "cluster/signal_pipe"
 
 class ProxyMachine
-  # `--workers N`: a process that opens the sockets, and N of its children that serve them. It runs nothing of the
-  # config and has no engine, so it can fork at any time; whoever ends is replaced.
+  # `--workers N`: the parent process binds the sockets, and N worker processes serve them. The parent runs neither the
+  # config nor an engine, so it can fork at any time. It replaces workers that end.
   # @api private
   class Cluster
-    # Seconds until a process that ended is replaced, so that one that cannot live does not keep a processor busy.
-    PAUSE = 1
-    # What asks for what, as long as it is not ending.
-    WISHES = { "HUP" => :reload, "USR2" => :upgrade }.freeze
-    private_constant :PAUSE, :WISHES
+    # Seconds before a process that ended is replaced. A process that fails at once must not occupy a processor.
+    RESPAWN_DELAY = 1
+    # Signals that are refused once the cluster drains.
+    ACTIONS = { "HUP" => :reload, "USR2" => :upgrade }.freeze
+    private_constant :RESPAWN_DELAY, :ACTIONS
 
     # @param config [String] path of the config file
     # @param count [Integer] workers
     # @param pidfile [String, nil]
-    # @param loader [Proc] loads the config and returns its Configuration
+    # @param loader [Proc] loads the config and returns its Config
     def initialize(config, count, pidfile, loader)
       @config = config
       @count = count
       @loader = loader
-      @presence = Presence.new(pidfile)
-      @workers = WorkerProcesses.new(count, loader)
-      @signals = ClusterSignals.new
+      @lifecycle = Lifecycle.new(pidfile)
+      @children = Children.new(count, loader) { |keep_files| @engine.close_listeners(keep_files) }
+      @signals = SignalPipe.new
+      @interrupt = DrainInterrupt.new { @lifecycle.stopping }
     end
 
+    # Serves until all workers have ended.
     # @return [Integer] exit status: 1 if a worker had to cut off connections
     def run
-      @signals.install_traps { @presence.stopping }
-      open
-      @presence.started
-      @engine.own_files
-      @presence.show("#{@count} workers")
+      @signals.install_traps { @interrupt.request }
+      @interrupt.allow { start }
+      @lifecycle.serving
+      @engine.own_socket_files
+      @lifecycle.show("#{@count} workers")
       $0 = "proxymachine #{VERSION} - #{name} - #{@count} workers"
-      @presence.say(:info, "Serving with #{@count} workers. #{listening}")
-      @presence.say(:info, "Metrics and status on #{@admin_url}") if @admin_url
-      serve
+      @lifecycle.log(:info, "Serving with #{@count} workers. " \
+                            "Listening on #{Config::Listeners.addresses(@engine.sockets).join(", ")}.")
+      @lifecycle.log(:info, "Metrics and status on #{@admin_url}") if @admin_url
+      handle_signals
     ensure
-      @presence.ended(self)
+      @lifecycle.ended(self)
       @admin&.stop
+      Log.writer.finish
     end
 
-    # For Upgrade.
-    # @return [Array] [[descriptor, address, port]]
-    def sockets = @engine.sockets + @admin.sockets
+    # @!group The part of a server in an Upgrade
 
-    # For Upgrade: another process goes on listening.
+    # @return [Array] [[descriptor, address, port]]
+    def sockets = @engine.sockets + @engine.unused_sockets + @admin.sockets
+
+    # Another process goes on listening.
     def hand_over
       @engine.hand_over
-      @admin.hide
+      @admin.stop_serving
     end
 
-    # For Upgrade: each worker counts for itself.
+    # Each worker counts its own connections.
     def stats = [0, 0, 0]
 
-    # For Upgrade: what they have counted.
+    # @return [String, nil] what the workers have counted
     def counts = @admin.counts
+
+    # @return [Array<String>]
+    def reached_upstreams = @children.reached_upstreams
+
+    # @!endgroup
 
     private
 
     def name = File.basename(@config).chomp(".rb")
 
-    def open
-      preview = Preview.of(@loader, @presence.sockets)
-      Descriptors.raise_limit
-      of_admin, own = Admin.split(@presence.sockets, preview.admin)
-      @engine = preview.open(own)
-      @admin = ClusterAdmin.new(@engine, preview.admin, of_admin)
-      @admin_url = @admin.bind(name, preview.privileges)
-      @presence.opened(preview.privileges)
-      preview.privileges.drop
-      @admin.start([], @presence.inheritance)
-      @workers.replace(@engine.sockets, @admin)
+    def start
+      probe = ConfigProbe.run(@config, @loader, @lifecycle.sockets)
+      Server::DescriptorLimit.raise_to_maximum
+      for_admin, for_clients = Admin.split(@lifecycle.sockets, probe.admin)
+      @engine = probe.listen(for_clients)
+      @admin = AdminProcess.new(@engine, probe.admin, for_admin)
+      @admin_url = @admin.bind(name, probe.privileges)
+      @lifecycle.bound(probe.privileges)
+      probe.privileges.drop
+      @admin.start([], @lifecycle.inherited)
+      @children.replace(@engine.sockets, probe.lists, @admin)
+      @lifecycle.warn_of(probe)
     rescue Error => e
-      @presence.failed(e.message)
+      @lifecycle.failed(e.message)
       raise
     end
 
-    def listening = "Listening on #{Listeners.addresses(@engine.sockets).join(", ")}."
-
-    def serve
-      until @ending && @workers.empty?
-        signal = @signals.next(!@ending && @workers.missing? ? PAUSE : nil)
-        signal ? obey(signal) : fill
+    def handle_signals
+      until @is_draining && @children.empty?
+        signal = @signals.next(!@is_draining && @children.missing? ? RESPAWN_DELAY : nil)
+        signal ? handle(signal) : respawn
       end
       @status || 0
     end
 
-    # What cannot be started now is tried again after a pause.
-    def fill
-      @workers.fill(@engine.sockets)
+    # A process that cannot be started is tried again after RESPAWN_DELAY.
+    def respawn
+      @children.fill(@engine.sockets) unless @is_draining
     rescue StartError => e
-      @presence.say(:error, e.message)
+      @lifecycle.log(:error, e.message)
     end
 
-    def obey(signal)
+    def handle(signal)
       case signal
-      when "CHLD" then @workers.reap { |*about| lost(*about) }
-      when "USR1" then @presence.reopen && @workers.signal("USR1")
-      when *WISHES.keys then grant(WISHES.fetch(signal))
-      else finish(signal)
+      when *ACTIONS.keys then perform(ACTIONS.fetch(signal))
+      when "CHLD" then @children.reap { |*about| reaped(*about) }
+      when "USR1" then @lifecycle.reopen_logs && @children.signal(signal)
+      else drain(signal)
       end
     end
 
-    def grant(wish) = @ending ? @presence.refuse(wish) : send(wish)
+    def perform(action) = @is_draining || @interrupt.requested? ? @lifecycle.refuse(action) : send(action)
 
-    def lost(status, was_serving, reason)
-      @status = 1 if @ending && !status.success?
-      return if @ending || !was_serving
+    def reaped(status, was_serving, reason)
+      @status = 1 if @is_draining && !status.success?
+      return if @is_draining || !was_serving
 
       how = [status.to_s.delete_prefix("pid #{status.pid} "), *reason].join(": ")
-      @presence.say(:error, "Worker #{status.pid} ended (#{how}). Another one takes its place.")
+      @lifecycle.log(:error, "Worker #{status.pid} ended (#{how}). Another one takes its place.")
     end
 
     def reload
-      @presence.reloading do
-        preview = Preview.of(@loader, @engine.sockets)
-        @presence.warn_if_stays(:admin, @admin.address, preview.admin)
-        @workers.replace(preview.prepare(@engine))
+      @lifecycle.reloading do
+        probe = @interrupt.allow { ConfigProbe.run(@config, @loader, @engine.sockets, @children.lists) }
+        @lifecycle.warn_if_fixed(:admin, @admin.address, probe.admin)
+        @interrupt.allow { @children.replace(probe.prepare(@engine), probe.lists) }
         @engine.apply
-        @presence.say(:info, "Reloaded #{@config}. #{listening}")
+        @lifecycle.reloaded(@config, Config::Listeners.addresses(@engine.sockets))
+        @lifecycle.warn_of(probe)
       end
     rescue Error => e
       @engine.discard
-      @presence.say(:error, "Cannot reload #{@config}: #{e.message}. What was loaded before goes on.")
+      @interrupt.requested? ? @lifecycle.refuse(:reload) : @lifecycle.reload_failed(@config, e.message)
     end
 
-    def upgrade
-      return unless @presence.upgrade(self)
+    def upgrade = (@is_draining = @lifecycle.upgrade(self)) && @children.hand_over
 
-      @ending = true
-      @workers.retire
-    end
-
-    def finish(signal)
-      @ending = true
-      @workers.signal(signal)
+    def drain(signal)
+      @is_draining = true
+      @children.drain(signal)
     end
   end
 end

@@ -1,24 +1,26 @@
 # frozen_string_literal: true
 
 require_relative "errors"
+require_relative "safe_inspect"
 
-# To require this is to load the native extension and what stands on it. Not everything needs it: the command line
-# answers --help without.
+# Loads the native extension, and the classes of its values. ProxyMachine.run does so before it drops privileges, a
+# sniffer, +certificates+ and +authorities+ when they are used first. `--help` works without the extension.
+
 class ProxyMachine
-  # A precompiled gem has one for each of some Rubies, in directories named after them; what is built from source is
-  # for one Ruby.
+  # A precompiled gem has one extension for each of several Ruby versions, in directories named after them. A gem built
+  # from source has one for its own Ruby.
   precompiled = Dir.children(__dir__).grep(/\A\d+\.\d+\z/).sort
-  here = RUBY_VERSION[/\A\d+\.\d+/]
+  version = RUBY_VERSION[/\A\d+\.\d+/]
   begin
-    require_relative precompiled.include?(here) ? "#{here}/proxymachine" : "proxymachine"
+    require_relative precompiled.include?(version) ? "#{version}/proxymachine" : "proxymachine"
   rescue LoadError => e
     if precompiled.empty?
-      raise ExtensionError, "the native extension is not built (#{e.message}): run `rake compile`, or install the " \
-                            "gem again"
+      raise ExtensionError, "the native extension is not built (#{SafeInspect.message(e)}): run `rake compile`, or " \
+                            "install the gem again"
     end
     raise ExtensionError, "the precompiled extension is for Ruby #{precompiled.join(", ")} and does not load into " \
-                          "Ruby #{RUBY_VERSION} here (#{e.message}): `gem install proxymachine --platform ruby` " \
-                          "builds one that does"
+                          "Ruby #{RUBY_VERSION} here (#{SafeInspect.message(e)}): `gem install proxymachine " \
+                          "--platform ruby` builds one that does"
   end
 end
 
@@ -29,3 +31,5 @@ require_relative "sniffers/postgres"
 require_relative "sniffers/socks"
 require_relative "sniffers/ssh"
 require_relative "sniffers/git"
+require_relative "certificates"
+require_relative "authorities"

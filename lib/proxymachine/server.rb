@@ -1,54 +1,53 @@
 # frozen_string_literal: true
 
-require "forwardable"
+require_relative "admin"
+require_relative "config"
+require_relative "log"
+require_relative "server/descriptor_limit"
+require_relative "server/drain_watchdog"
+require_relative "server/handler"
+require_relative "server/thread_pool"
+require_relative "upstreams/supervisor"
 
 class ProxyMachine
-  # One run of the engine on the calling thread, from the bound socket to the last connection.
+  # One run of the engine on the calling thread, from binding the sockets to the end of the last connection.
   # @api private
   class Server
-    extend Forwardable
-
-    # hand_over: after the drain that comes now, it all goes on in another process. own_files: those of Unix sockets
-    # that another process has bound are this one's to remove. counts: what the admin shows, for the next process.
-    # reopen: the file of the access log. stats: current, most at once, total.
-    def_delegators :@engine, :hand_over, :own_files, :reopen, :stats, :counts
-
-    # Seconds that a block may go on after all connections have ended, or the log may wait for it.
-    GRACE = 0.2
-    # How often it is then asked to stop before the process ends without it.
-    REQUESTS = 5
-    # Seconds that the log has for its last lines before the process ends without them.
-    LOG_PATIENCE = 3
-    private_constant :GRACE, :REQUESTS, :LOG_PATIENCE
-
-    # @param configuration [Configuration]
-    # @param first [String, nil] "host:port" to listen on before all others
-    # @param inherited [Array] what another process has bound: [[descriptor, address]]
-    # @raise [ConfigError] if listeners and blocks do not belong together
+    # @param config [Config]
+    # @param first [String, nil] "host:port" of one more listener, before all others
+    # @param inherited [Array] sockets that another process has bound: [[descriptor, address]]
+    # @raise [ConfigError] if a listener has no block, or a block no listener
     # @raise [StartError] if an address cannot be listened on
-    def initialize(configuration, first = nil, inherited = [])
-      listeners = configuration.checked_listeners(first)
-      @capacity = Descriptors.connections(admin: configuration.settings.to_h[:admin])
-      @configuration = configuration
-      @fixed = configuration.settings.to_h.slice(:threads, :admin)
-      of_admin, own = Admin.split(inherited, @fixed[:admin])
-      @engine = Engine.listen(listeners, settings_of(configuration), own)
-      @admin = Admin.new(@engine, @fixed[:admin], of_admin)
+    def initialize(config, first = nil, inherited = [])
+      @config = config
+      # Neither changes by a reload. The descriptors are counted before connections are open.
+      @fixed_settings = config.settings.to_h.slice(:threads, :admin)
+      @capacity = DescriptorLimit.connections(admin: @fixed_settings[:admin])
+      for_admin, for_clients = Admin.split(inherited, @fixed_settings[:admin])
+      @engine = Engine.listen(config.checked_listeners(first), engine_config(config), for_clients)
+      @admin = Admin.new(@engine, @fixed_settings[:admin], for_admin)
       @handler = Handler.new
-      open_logs(configuration)
-      @lock = Mutex.new
-      @writing = Mutex.new
+      @upstreams = Upstreams::Supervisor.new(@engine, ProxyMachine.runner.bus)
+      @watchdog = DrainWatchdog.new(@engine, @handler)
+      open_logs(config)
     end
 
-    # What it listens on, with the ports that were taken where 0 was asked for.
-    # @return [Array<String>]
-    def addresses = Listeners.addresses(@engine.sockets)
+    # This process removes the files of inherited Unix sockets.
+    def own_socket_files = @engine.own_socket_files
 
-    # What it listens on, for another process to inherit.
-    # @return [Array] [[descriptor, address, port]]
-    def sockets = @engine.sockets + @admin.sockets
+    # @return [Array<Integer>] connections now, most at once, and in all
+    def stats = @engine.stats
 
-    # Goes on from what another process counted before this one took over.
+    # @return [String, nil] what the admin shows, for the next process
+    def counts = @engine.counts
+
+    # @return [Array<String>] where the server listens, with the ports that the system chose for port 0
+    def addresses = Config::Listeners.addresses(@engine.sockets)
+
+    # @return [Array] sockets for another process to inherit: [[descriptor, address, port]]
+    def sockets = @engine.sockets + @engine.unused_sockets + @admin.sockets
+
+    # Adds the counts of the process that this one took over from.
     # @param max [Integer] connections at once
     # @param total [Integer] connections
     # @param counts [String, nil] what its admin showed
@@ -57,111 +56,114 @@ class ProxyMachine
       @engine.carry_counts(counts) if counts
     end
 
-    # Has another configuration count for all that comes from now on; who is connected stays.
-    # @raise [ConfigError, StartError] if that is not possible; then the one before goes on
-    def reload(configuration)
-      @engine.prepare(configuration.checked_listeners, settings_of(configuration))
-      open_logs(configuration)
-      configuration.blocks.replace(@configuration.blocks)
-      @configuration = configuration
+    # Puts another configuration into effect, for new connections and new decisions.
+    # @param config [Config]
+    # @yield when nothing can fail any more, before the engine uses the new listeners
+    # @raise [ConfigError, StartError] if that is not possible; then the running configuration stays
+    def reload(config)
+      Upstreams::Lister.load(config.upstreams, @config.upstreams.lists)
+      @engine.prepare(config.checked_listeners, engine_config(config))
+      open_logs(config)
+      config.blocks.replace(@config.blocks)
+      @config = config
       yield
       @engine.apply
-      @admin.show(settings_of(@configuration))
-    rescue Exception # rubocop:disable Lint/RescueException -- whatever it is
+      @upstreams.start(config.upstreams)
+      show(config)
+    rescue Exception # rubocop:disable Lint/RescueException -- it is raised again
       @engine.discard
       raise
     end
 
-    # Has the logs be as a configuration says.
-    # @raise [ConfigError] if LOGGER cannot be set; then the access log is as before
-    # @raise [StartError] if the access log cannot be written
-    def open_logs(configuration)
-      settings = configuration.settings.to_h
-      LogFormat.apply(LOGGER, settings)
-      @engine.log_to(settings[:access_log], settings[:log_format] == :json)
+    # Opens the access log and the TLS key log again by their names.
+    # @raise [StartError] if one cannot be written
+    def reopen_logs
+      @engine.reopen_access_log
+      Engine.reopen_tls_key_log
     end
 
-    # Binds the address where it shows itself.
-    # @param name [String] what is shown as its name
-    # @return [String, nil] where that is
+    # Opens the logs that a configuration asks for.
+    # @param config [Config]
+    # @raise [ConfigError] if LOGGER does not take the settings; then the access log stays as it was
+    # @raise [StartError] if the access log or the TLS key log cannot be written
+    def open_logs(config)
+      settings = config.settings.to_h
+      Log::Format.apply(LOGGER, settings)
+      Log.writer.prepare
+      @engine.record(settings[:record])
+      Engine.open_tls_key_log(settings[:tls_key_log])
+      @engine.open_access_log(settings[:access_log], settings[:log_format] == :json, settings[:log_connection_id])
+    end
+
+    # Binds the address of the admin.
+    # @param name [String] the server's name, for the status page
+    # @return [String, nil] the URL or the Unix socket; nil without an admin
+    # @raise [StartError] if the address cannot be listened on
     def bind_admin(name)
-      @admin.bind(name, @configuration.privileges).tap { @admin.show(settings_of(@configuration)) }
+      @admin.bind(name, @config.privileges).tap { show(@config) }
     end
 
-    # Serves until a drain is over.
+    # Serves until a drain has ended.
+    # @yield once the engine serves, and nothing can prevent the start any more
     # @return [Symbol] +:drained+, or +:forced+ if connections had to be cut off
     def run
-      @runner = Thread.current
-      @configuration.blocks.tell(@engine)
-      workers = Workers.new(@engine, @handler, @fixed[:threads])
-      # Halt only arrives inside: not before, and not in the code of whoever called run.
-      Thread.handle_interrupt(Handler::Halt => :never) do
-        halted { @engine.run(@handler) }
+      @handler.announcement = lambda do
+        yield
+        @upstreams.start(@config.upstreams)
+      end
+      @watchdog.supervise do
+        @config.blocks.configure_engine(@engine)
+        @upstreams.prepare(@config.upstreams)
+        pool = ThreadPool.new(@engine, @handler, @fixed_settings[:threads])
+        @watchdog.interruptible { @engine.run(@handler) }
       ensure
-        # Until all this is done, whoever calls home ends the process if a worker or the log keeps it.
-        workers&.stop
-        @configuration.blocks.tell(nil)
-        write_lines
-        @lock.synchronize { @runner = nil }
-        @call_home&.kill&.join
-        @writer&.join
-        halted { Thread.pass } # One that was still under way.
+        @upstreams.stop
+        pool&.stop
+        @config.blocks.configure_engine(nil)
       end
       @engine.outcome
     end
 
-    # Writes a line to the log, as long as it runs. May be called from a trap.
-    def warn(line)
-      @engine.warn(line) if @runner
+    # @return [Array<String>] the names of the upstreams whose servers were started or reached
+    def reached_upstreams = @upstreams.reached
+
+    # Another process goes on after the next drain.
+    def hand_over
+      @upstreams.hand_over
+      @engine.hand_over
     end
 
-    # Stops accepting, and ends +run+ when all connections have ended or +limit+ seconds are over.
-    # May be called from a trap.
+    # Whether the server runs.
+    def serving? = @watchdog.supervising?
+
+    # Logs a warning, if the server runs. May be called from a trap.
+    # @param line [String]
+    def warn(line)
+      @engine.warn(line) if serving?
+    end
+
+    # Stops accepting, and ends #run after the last connection or after +limit+ seconds. May be called from a trap.
+    # @param signal [String, Symbol] named in the log
+    # @param limit [Numeric, nil] seconds
     def drain(signal, limit)
       @engine.drain(signal.to_s, limit)
-      @call_home ||= Thread.new { call_home }
-    rescue ThreadError
-      nil # Only a block that does not return keeps the end back.
+      @watchdog.start
     end
 
     private
 
-    # How many connections there may be is found out once, when none is open.
-    def settings_of(configuration)
-      settings = configuration.settings.to_h
-      settings.merge(max_connections: settings[:max_connections] || @capacity, **@fixed)
+    def engine_config(config)
+      settings_of(config).merge(upstreams: config.upstreams.to_a)
     end
 
-    def halted(&block)
-      Thread.handle_interrupt(Handler::Halt => :immediate, &block)
-    rescue Handler::Halt
-      nil
+    def show(config)
+      @admin.show(settings_of(config))
+      @admin.show_certificates(config.tls_identities.certificates)
     end
 
-    # A block that sleeps or spins must neither keep back the lines about the drain nor outlive the
-    # connections: once they have ended, the thread that runs is called home.
-    def call_home
-      sleep GRACE
-      @writer = Thread.new { write_lines }
-      @engine.await_end
-      REQUESTS.times do
-        sleep GRACE
-        @lock.synchronize do
-          return unless @runner
-
-          # Without an argument: Ruby 3.1 crashes if it is asked for a class while an exception is pending.
-          @runner.raise(Handler::Halt) unless @runner.pending_interrupt?
-        end
-      end
-      @writer = Thread.new { write_lines }
-      @writer.join(LOG_PATIENCE)
-      @engine.hide
-      exit!(@engine.outcome == :forced ? 1 : 0)
-    end
-
-    # One thread after the other: a log that hangs, say on a pipe that nobody reads, keeps them all.
-    def write_lines
-      @writing.synchronize { @engine.flush(@handler) }
+    def settings_of(config)
+      settings = config.settings.to_h
+      settings.merge(max_connections: settings[:max_connections] || @capacity, **@fixed_settings)
     end
   end
 end

@@ -2,5 +2,5 @@
 
 class ProxyMachine
   # The gem's version.
-  VERSION = "2.0.0"
+  VERSION = "2.0.0.pre1"
 end

@@ -1,4 +1,4 @@
-//! Curves and bars, as SVG: they need neither a script nor a style of their own.
+//! Charts as SVG, which need no script.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::snapshot::Histogram;
 const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 48.0;
 
-/// A value a second, over a minute; the newest at the right edge.
+/// Returns a curve of one value per second, the newest at the right edge.
 pub fn curve(label: &str, values: &[f64], seconds: usize) -> Html {
     let most = values.iter().copied().fold(0.0, f64::max);
     let scale = if most > 0.0 { (HEIGHT - 4.0) / most } else { 0.0 };
@@ -28,14 +28,16 @@ pub fn curve(label: &str, values: &[f64], seconds: usize) -> Html {
     svg("curve", label, if values.len() < 2 { None } else { Some(shapes) }.into_iter().flatten())
 }
 
-/// A bar for each bucket, all as wide, the highest as high as there is room.
+/// Returns a bar for each bucket of a histogram, all of one width, the highest at full height.
 pub fn bars(label: &str, histogram: &Histogram) -> Html {
     let most = histogram.counts.iter().copied().max().unwrap_or(0).max(1) as f64;
     let width = WIDTH / histogram.counts.len().max(1) as f64;
     let bars = histogram.counts.iter().enumerate().map(|(index, &count)| {
-        // What is there at all must be seen.
+        // A small count must stay visible beside a large one.
         let height = if count == 0 { 1.0 } else { (count as f64 / most * HEIGHT).max(3.0) };
-        let range = match (index.checked_sub(1).map(|i| histogram.bounds[i]), histogram.bounds.get(index)) {
+        // The counters of another process may have more counts than bounds.
+        let bound = |index: usize| histogram.bounds.get(index);
+        let range = match (index.checked_sub(1).and_then(bound).copied(), bound(index)) {
             (None, Some(upper)) => format!("up to {}", format::seconds(*upper)),
             (Some(lower), Some(upper)) => {
                 format!("{} to {}", format::seconds(lower), format::seconds(*upper))
@@ -56,11 +58,11 @@ pub fn bars(label: &str, histogram: &Histogram) -> Html {
     svg("bars", label, bars)
 }
 
-/// A part of a whole.
-pub fn part(label: &str, share: f64, class: &str) -> Html {
+/// Returns a horizontal bar for a share of a whole.
+pub fn share_bar(label: &str, share: f64, class: &str) -> Html {
     let width = format!("{:.1}", (share * WIDTH).clamp(2.0, WIDTH));
     let bar = [("class", class), ("width", width.as_str()), ("height", "48"), ("rx", "4")];
-    svg("part", label, [element("rect", &bar, [])])
+    svg("share", label, [element("rect", &bar, [])])
 }
 
 fn svg(class: &str, label: &str, shapes: impl IntoIterator<Item = Html>) -> Html {
@@ -79,18 +81,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_value_is_at_the_right_edge_and_the_highest_on_top() {
+    fn bars_need_no_bound_for_each_count() {
+        let histogram = Histogram { bounds: [].as_slice().into(), counts: vec![1, 2, 3], sum: 0.0 };
+        assert_eq!(bars("durations", &histogram).as_str().matches("any: ").count(), 3);
+    }
+
+    #[test]
+    fn curve_ends_at_the_right_edge_and_peaks_at_the_top() {
         let html = curve("x", &[0.0, 10.0], 61);
         assert!(html.as_str().contains(r#"points="236.0,47.0 240.0,3.0""#), "{html:?}");
     }
 
     #[test]
-    fn one_value_is_no_curve() {
+    fn curve_needs_two_values() {
         assert!(!curve("x", &[1.0], 61).as_str().contains("poly"));
     }
 
     #[test]
-    fn every_bucket_has_a_bar_that_tells_its_range() {
+    fn bars_have_the_range_of_their_bucket_as_title() {
         let histogram =
             Histogram { bounds: [0.001, 1.0].as_slice().into(), counts: vec![1, 0, 1000], sum: 0.0 };
         let html = bars("x", &histogram);
@@ -101,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn without_buckets_there_are_no_bars() {
+    fn bars_are_absent_without_buckets() {
         assert!(!bars("x", &Histogram::default()).as_str().contains("rect"));
     }
 }

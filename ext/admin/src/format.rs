@@ -1,9 +1,9 @@
-//! Numbers as people read them.
+//! Numbers in short, human-readable form.
 
 const UNITS: [&str; 6] = ["", "k", "M", "G", "T", "P"];
 const BINARY_UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
-/// A whole number, its thousands apart: 1,234,567.
+/// Formats a whole number with thousands separators: 1,234,567.
 pub fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -16,17 +16,17 @@ pub fn number(value: u64) -> String {
     text
 }
 
-/// How many a second: 0.2, 17, 1.25k.
+/// Formats a rate: 0.2, 17, 1.25k.
 pub fn rate(value: f64) -> String {
     scaled(value, 1000.0, &UNITS, "")
 }
 
-/// 512 B, 1.5 MiB.
+/// Formats a size: 512 B, 1.5 MiB.
 pub fn bytes(value: f64) -> String {
     scaled(value, 1024.0, &BINARY_UNITS, " ")
 }
 
-/// 250 µs, 1.5 ms, 12 s, 3 min 20 s.
+/// Formats a duration: 250 µs, 1.5 ms, 12 s, 3 min 20 s.
 pub fn seconds(value: f64) -> String {
     match value {
         v if v >= 100.0 => age(v),
@@ -37,7 +37,7 @@ pub fn seconds(value: f64) -> String {
     }
 }
 
-/// The two largest units: 5 s, 3 min 20 s, 4 h 5 min, 12 d 3 h.
+/// Formats a duration in its two largest units: 5 s, 3 min 20 s, 4 h 5 min, 12 d 3 h.
 pub fn age(seconds: f64) -> String {
     let seconds = seconds.max(0.0) as u64;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -59,7 +59,7 @@ fn scaled(value: f64, base: f64, units: &[&str], space: &str) -> String {
     format!("{}{space}{}", short(value), units[unit])
 }
 
-/// Three digits, or all before the point.
+/// Formats a value with three significant digits, or with all digits of its integer part.
 fn short(value: f64) -> String {
     let decimals = match value {
         v if v >= 99.95 => 0,
@@ -75,12 +75,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_stand_apart() {
+    fn number_separates_thousands() {
         assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]
-    fn rates_and_bytes_have_three_digits() {
+    fn rate_and_bytes_have_three_digits() {
         assert_eq!(
             [0.0, 0.2, 17.0, 1250.0, 999.9, 2.5e9].map(rate),
             ["0", "0.2", "17", "1.25k", "1k", "2.5G"]
@@ -89,14 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_the_unit_that_suits_them() {
+    fn seconds_choose_a_suitable_unit() {
         let durations = [0.0, 0.000_25, 0.000_999_9, 0.0015, 0.025, 0.9999, 2.5, 100.0];
         let texts = ["0 s", "250 µs", "1 ms", "1.5 ms", "25 ms", "1 s", "2.5 s", "1 min 40 s"];
         assert_eq!(durations.map(seconds), texts);
     }
 
     #[test]
-    fn ages_have_two_units() {
+    fn age_has_two_units() {
         let texts = ["0 s", "59 s", "1 min 0 s", "1 h 0 min", "1 d 0 h", "12 d 3 h"];
         assert_eq!([-1.0, 59.9, 60.0, 3600.0, 86_400.0, 1_047_600.0].map(age), texts);
     }

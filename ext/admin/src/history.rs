@@ -1,34 +1,34 @@
-//! The last minute, second by second: what rates, curves and recent latencies are made of.
+//! A minute of samples, one a second. Rates, curves and recent latencies are computed from the history.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::counting::total;
-use crate::snapshot::{Histogram, Listener, Snapshot};
+use crate::merge::total;
+use crate::snapshot::{Histogram, ListenerStats, Snapshot};
 
-/// How often it is added to.
+/// Interval between two samples.
 pub const PERIOD: Duration = Duration::from_secs(1);
 
-/// How many periods are kept.
+/// Intervals that the history keeps.
 const PERIODS: usize = 60;
 
-/// What "now" means for a rate: shorter and it would jump, longer and it would lag.
+/// Intervals over which a current rate is averaged. Fewer make the rate jump, more make it lag.
 const RATE_PERIODS: usize = 5;
 
-type Find = fn(&Listener) -> &Histogram;
+type HistogramOf = fn(&ListenerStats) -> &Histogram;
 
-/// The four durations, by their names in [`Listener`].
-const LATENCIES: [(&str, Find); 4] = [
-    ("queue_wait", |counts| &counts.queue_wait),
-    ("block_time", |counts| &counts.block_time),
-    ("connect_time", |counts| &counts.connect_time),
-    ("first_byte", |counts| &counts.first_byte),
+/// The four histograms of [`ListenerStats`], by name.
+const LATENCIES: [(&str, HistogramOf); 4] = [
+    ("queue_wait", |stats| &stats.queue_wait),
+    ("block_time", |stats| &stats.block_time),
+    ("connect_time", |stats| &stats.connect_time),
+    ("first_byte", |stats| &stats.first_byte),
 ];
 
-/// Counters at one moment.
-struct Tally {
+/// The summed counters at one moment.
+struct Sample {
     at: Instant,
     current: u64,
     accepted: u64,
@@ -39,9 +39,9 @@ struct Tally {
     latencies: [Histogram; 4],
 }
 
-impl Tally {
-    fn of(snapshot: &Snapshot, at: Instant) -> Self {
-        let sum = Listener::sum(&snapshot.listeners);
+impl Sample {
+    fn new(snapshot: &Snapshot, at: Instant) -> Self {
+        let sum = ListenerStats::sum(&snapshot.listeners);
         Self {
             at,
             current: snapshot.connections.current,
@@ -55,10 +55,10 @@ impl Tally {
     }
 }
 
-/// What happened in a second, on average.
+/// Averages per second between two samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Rates {
-    /// Connections that were open at its end.
+    /// Connections that were open at the end of the interval.
     pub current: u64,
     pub accepted: f64,
     pub decisions: f64,
@@ -68,7 +68,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    fn between(older: &Tally, newer: &Tally) -> Self {
+    fn between(older: &Sample, newer: &Sample) -> Self {
         let seconds = newer.at.duration_since(older.at).as_secs_f64();
         let rate = |older: u64, newer: u64| newer.saturating_sub(older) as f64 / seconds;
         Self {
@@ -82,12 +82,12 @@ impl Rates {
     }
 }
 
-/// One kind of duration in the last minute.
+/// The durations of one kind in the last minute.
 #[derive(Debug, Clone, Serialize)]
 pub struct Latency {
     pub name: &'static str,
     pub count: u64,
-    /// Seconds, as are the following; None if there was none.
+    /// Mean and quantiles in seconds; None without durations.
     pub mean: Option<f64>,
     pub p50: Option<f64>,
     pub p90: Option<f64>,
@@ -110,31 +110,32 @@ impl Latency {
     }
 }
 
-/// The counters of the last minute, the oldest first.
+/// The samples of the last minute, the oldest first.
 #[derive(Default)]
-pub struct History(VecDeque<Tally>);
+pub struct History(VecDeque<Sample>);
 
 impl History {
+    /// Adds a sample and drops the one that is older than a minute.
     pub fn add(&mut self, snapshot: &Snapshot, now: Instant) {
-        self.0.push_back(Tally::of(snapshot, now));
+        self.0.push_back(Sample::new(snapshot, now));
         if self.0.len() > PERIODS + 1 {
             self.0.pop_front();
         }
     }
 
-    /// Of the last seconds; None before there are any.
+    /// Returns the current rates; None before the second sample.
     pub fn rates(&self) -> Option<Rates> {
         let newest = self.0.back()?;
         let older = self.0.iter().rev().nth(RATE_PERIODS).or(self.0.front())?;
         (older.at < newest.at).then(|| Rates::between(older, newest))
     }
 
-    /// Second by second, the oldest first.
+    /// Returns the rates of each interval, the oldest first.
     pub fn seconds(&self) -> Vec<Rates> {
         self.0.iter().zip(self.0.iter().skip(1)).map(|(older, newer)| Rates::between(older, newer)).collect()
     }
 
-    /// What has come since the oldest there is. Empty where nothing is counted.
+    /// Returns the durations since the oldest sample. Histograms that are not counted are left out.
     pub fn latencies(&self) -> Vec<Latency> {
         let (Some(oldest), Some(newest)) = (self.0.front(), self.0.back()) else { return Vec::new() };
         LATENCIES
@@ -154,7 +155,7 @@ mod tests {
     fn after(seconds: u64, accepted: u64, start: Instant) -> (Snapshot, Instant) {
         let connections = Connections { total: accepted, current: 7, ..Connections::default() };
         let block_time = Histogram { bounds: [1.0].as_slice().into(), counts: vec![accepted, 0], sum: 0.0 };
-        let listener = Listener { accepted, block_time, ..Listener::default() };
+        let listener = ListenerStats { accepted, block_time, ..ListenerStats::default() };
         let snapshot = Snapshot { connections, listeners: vec![listener], ..Snapshot::default() };
         (snapshot, start + Duration::from_secs(seconds))
     }
@@ -170,20 +171,20 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_rates_before_a_second_look() {
+    fn rates_need_two_samples() {
         assert_eq!(history([]).rates(), None);
         assert_eq!(history([5]).rates(), None);
         assert_eq!(history([5, 8]).rates().unwrap().accepted, 3.0);
     }
 
     #[test]
-    fn the_rate_is_that_of_the_last_five_seconds() {
+    fn rates_are_averaged_over_five_seconds() {
         let rates = history([0, 1000, 1000, 1010, 1020, 1030, 1040]).rates().unwrap();
         assert_eq!((rates.accepted, rates.current), (8.0, 7));
     }
 
     #[test]
-    fn a_minute_is_kept() {
+    fn history_keeps_a_minute() {
         let history = history(0..200);
         assert_eq!(history.seconds().len(), 60);
         assert_eq!(history.latencies()[0].count, 60);
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_that_nobody_counts_is_left_out() {
+    fn latencies_leave_out_empty_histograms() {
         let names: Vec<&str> = history([1, 2]).latencies().iter().map(|latency| latency.name).collect();
         assert_eq!(names, ["block_time"]);
     }

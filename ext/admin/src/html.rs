@@ -1,17 +1,17 @@
-//! HTML that cannot be broken by what it shows: text and attributes are escaped where they are put in.
+//! HTML elements whose text and attributes are always escaped.
 
 use std::fmt::{Display, Write};
 
-/// A piece of a page.
+/// A fragment of HTML.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Html(String);
 
-/// Text, whatever is in it.
+/// Returns escaped text.
 pub fn text(text: impl Display) -> Html {
     Html(escape(&text.to_string()))
 }
 
-/// An element with its attributes and what is in it.
+/// Returns an element with attributes and children.
 pub fn element(name: &str, attributes: &[(&str, &str)], children: impl IntoIterator<Item = Html>) -> Html {
     let mut html = format!("<{name}");
     for (key, value) in attributes {
@@ -24,41 +24,41 @@ pub fn element(name: &str, attributes: &[(&str, &str)], children: impl IntoItera
     Html(html)
 }
 
-/// An element of a class, around a text.
-pub fn labelled(name: &str, class: &str, words: impl Display) -> Html {
-    element(name, &[("class", class)], [text(words)])
+/// Returns an element with a class and a text.
+pub fn text_element(name: &str, class: &str, content: impl Display) -> Html {
+    element(name, &[("class", class)], [text(content)])
 }
 
 impl Html {
-    /// As it is sent.
+    /// Returns the markup.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl FromIterator<Html> for Html {
-    fn from_iter<T: IntoIterator<Item = Html>>(pieces: T) -> Self {
-        Self(pieces.into_iter().map(|piece| piece.0).collect())
+    fn from_iter<T: IntoIterator<Item = Html>>(fragments: T) -> Self {
+        Self(fragments.into_iter().map(|fragment| fragment.0).collect())
     }
 }
 
-/// What stands in a column, which decides how it looks.
+/// Kinds of columns: CSS classes that set the alignment.
 pub const NAME: &str = "name";
-/// A short name.
+/// A name that is always short.
 pub const WORD: &str = "word";
 pub const NUMBER: &str = "number";
 pub const CHART: &str = "chart";
 
-/// A column of a table: its head, and what stands in it.
+/// A column of a table: its heading and its kind.
 pub type Column<'a> = (&'a str, &'a str);
 
-/// How many columns a telephone has room for. The rows of wider tables become lists there, for which each
-/// cell knows its column's head.
+/// Columns that fit on a phone. The style sheet turns the rows of wider tables into lists there, for which
+/// each cell has the heading of its column as an attribute.
 const NARROW: usize = 4;
 
-/// A table.
+/// Returns a table.
 pub fn table(columns: &[Column<'_>], rows: impl IntoIterator<Item = Vec<Html>>) -> Html {
-    let head = columns.iter().map(|(head, kind)| labelled("th", kind, head));
+    let head = columns.iter().map(|(head, kind)| text_element("th", kind, head));
     let rows = rows.into_iter().map(|cells| {
         let cells = columns
             .iter()
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_stays_text_wherever_it_is_put() {
+    fn text_and_attributes_are_escaped() {
         let html = element("p", &[("title", "\"><b>")], [text("<script>alert('&')</script>")]);
         assert_eq!(
             html.as_str(),

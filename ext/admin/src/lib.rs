@@ -1,20 +1,24 @@
-//! What ProxyMachine shows of itself, over HTTP and read-only: `/metrics` for Prometheus, `/healthz` and
-//! `/readyz` for whoever probes it, `/status.json` for programs, and `/` for people.
+//! ProxyMachine's admin address: a read-only HTTP server with `/metrics` for Prometheus, `/healthz` and
+//! `/readyz` for probes, `/status.json` for programs, `/status.txt` for terminals and a page for browsers at
+//! `/`.
 //!
-//! Nothing here knows Ruby, and nothing here counts: whoever counts implements [`Source`].
+//! This crate knows neither Ruby nor the engine's counters. The counters come through the trait
+//! [`SnapshotSource`].
 //!
 //! ```text
-//! Source -> Snapshot -> metrics                        /metrics
-//!              |
-//!              + History -> Status -> JSON or page     /status.json, /
+//! SnapshotSource -> Snapshot -> metrics                        /metrics
+//!                      |
+//!                      + History -> Status -> JSON             /status.json
+//!                                        |--> text page        /status.txt
+//!                                        +--> page             /
 //! ```
 //!
 //! ```
 //! use std::sync::Arc;
-//! use proxymachine_admin::{Admin, Snapshot, Source, State};
+//! use proxymachine_admin::{Admin, Snapshot, SnapshotSource, State};
 //!
-//! struct Nothing;
-//! impl Source for Nothing {
+//! struct Empty;
+//! impl SnapshotSource for Empty {
 //!     fn snapshot(&self) -> Snapshot {
 //!         Snapshot::default()
 //!     }
@@ -24,27 +28,33 @@
 //! }
 //!
 //! let admin = Admin::bind("127.0.0.1:0", (None, None))?;
-//! let running = admin.start(Arc::new(Nothing))?;
-//! drop(running); // it answers until then
+//! let server = admin.start(Arc::new(Empty))?;
+//! drop(server); // stops the server
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-mod answer;
+mod aggregate;
+pub mod certificates;
 mod chart;
-mod counting;
+pub mod failures;
 mod format;
-mod gather;
+mod handshakes;
 mod history;
 mod html;
+mod merge;
 mod metrics;
 mod page;
 mod process;
+mod routes;
 pub mod server;
+mod shared;
 pub mod snapshot;
 mod status;
+mod text_page;
+mod upstreams;
 
-pub use gather::Gathered;
-pub use server::{Admin, Running};
-pub use snapshot::{Snapshot, Source, State};
+pub use aggregate::WorkerAggregate;
+pub use server::{Admin, AdminServer};
+pub use snapshot::{Snapshot, SnapshotSource, State};

@@ -1,11 +1,11 @@
 "use strict";
 
-// The server draws the page. This fetches it again and takes over what has changed, node by node, so that
+// The server renders the page. The script fetches the page again and applies the differences node by node, so that
 // selections, focus and scroll positions stay.
-const PERIOD = 1000;
-const PATIENCE = 5000;
+const INTERVAL = 1000;
+const FETCH_TIMEOUT = 5000;
 
-function take(old, fresh) {
+function patch(old, fresh) {
   if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
     old.replaceWith(fresh);
   } else if (old.nodeType === Node.TEXT_NODE) {
@@ -17,33 +17,33 @@ function take(old, fresh) {
     }
     const before = [...old.childNodes];
     const after = [...fresh.childNodes];
-    after.forEach((child, index) => (before[index] ? take(before[index], child) : old.append(child)));
+    after.forEach((child, index) => (before[index] ? patch(before[index], child) : old.append(child)));
     before.slice(after.length).forEach((child) => child.remove());
   }
 }
 
-async function renew() {
-  const answer = await fetch("", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-  if (!answer.ok) throw new Error(answer.statusText);
-  const text = await answer.text();
-  // Without its head, whose style is not for this document's policy.
+async function refresh() {
+  const response = await fetch("", { cache: "no-store", signal: AbortSignal.timeout(FETCH_TIMEOUT) });
+  if (!response.ok) throw new Error(response.statusText);
+  const text = await response.text();
+  // The head is left out, since its style has a nonce that the policy of this document does not allow.
   const fresh = new DOMParser().parseFromString(text.slice(text.indexOf("<body>")), "text/html");
-  for (const part of ["header", "main"]) take(document.querySelector(part), fresh.querySelector(part));
+  for (const part of ["header", "main"]) patch(document.querySelector(part), fresh.querySelector(part));
   document.title = document.querySelector("main").dataset.title;
 }
 
-// One after the other, and none while nobody looks.
+// Refreshes one after the other, and not while the page is hidden.
 async function follow() {
   if (!document.hidden) {
     try {
-      await renew();
+      await refresh();
     } catch {
       const state = document.querySelector(".state");
       state.dataset.state = "lost";
       state.textContent = "no answer";
     }
   }
-  setTimeout(follow, PERIOD);
+  setTimeout(follow, INTERVAL);
 }
 
-setTimeout(follow, PERIOD);
+setTimeout(follow, INTERVAL);

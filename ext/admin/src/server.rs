@@ -1,14 +1,14 @@
-//! The HTTP server: a thread of its own, so that whoever asks disturbs nobody, and whoever is busy does not
-//! keep it from answering.
+//! The HTTP server of the admin address. The server has a thread of its own: requests do not slow down the
+//! proxy, and a busy proxy does not delay responses.
 
 use std::convert::Infallible;
 use std::io;
 use std::mem;
 use std::os::fd::AsFd;
 use std::process;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,52 +17,52 @@ use proxymachine_engine::{Error, Listener, listener};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::answer::answer;
-use crate::history::{History, PERIOD};
-use crate::snapshot::Source;
-use crate::status::Status;
+use crate::history::PERIOD;
+use crate::routes::respond;
+use crate::shared::AdminShared;
+use crate::snapshot::SnapshotSource;
 
-/// Connections at once; further ones wait in the system's queue.
+/// Connections that may be open at once. Further connections wait in the listen backlog.
 pub const MAX_CONNECTIONS: usize = 32;
 
-/// How long the head of a request may take to come.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit for the head of a request.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a request may take in all. Nobody holds one of the connections for longer.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for a whole connection, so that a slow client cannot hold one of the few connections.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long open connections have when all ends.
-const FAREWELL: Duration = Duration::from_millis(200);
+/// Time that open connections get when the server stops. A request may come a round trip after its connection.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Bytes of the head of a request.
-const MAX_HEAD: usize = 16 * 1024;
+/// Size limit for the head of a request, in bytes.
+const MAX_HEADER_SIZE: usize = 16 * 1024;
 
-/// Pause after an accept that failed for want of something (descriptors, memory).
+/// Pause after an accept that failed for lack of resources (descriptors, memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// An address that is bound.
+/// A bound admin address.
 #[derive(Debug)]
 pub struct Admin {
     listeners: Arc<[Listener]>,
 }
 
 impl Admin {
-    /// Binds `host:port`, or a Unix socket, whose file is for `owner` alone.
+    /// Binds `host:port` or a Unix socket. Only `owner` may open the file of a Unix socket.
     ///
     /// # Errors
-    /// As [`Listener::bind`].
+    /// Returns the errors of [`Listener::bind`].
     pub fn bind(address: &str, owner: (Option<u32>, Option<u32>)) -> Result<Self, Error> {
         Self::open(address, owner, &mut Vec::new())
     }
 
-    /// The same, but takes sockets from `open` where those listen there already.
+    /// Binds like [`Admin::bind`], but takes sockets that listen on the address already from `open`.
     ///
     /// # Errors
-    /// As [`Listener::open`].
+    /// Returns the errors of [`Listener::open`].
     pub fn open(
         address: &str,
         owner: (Option<u32>, Option<u32>),
@@ -72,26 +72,26 @@ impl Admin {
         Ok(Self { listeners: Listener::open(address, &options, open)?.into() })
     }
 
-    /// What it is bound to.
+    /// Returns the listening sockets.
     #[must_use]
     pub fn listeners(&self) -> &[Listener] {
         &self.listeners
     }
 
-    /// The port that was bound; None for a Unix socket.
+    /// Returns the bound port; None for a Unix socket.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.listeners.first().and_then(Listener::port)
     }
 
-    /// Answers from now on, on a thread that is started here.
+    /// Starts the server on a new thread.
     ///
     /// # Errors
-    /// The system gives no thread or no epoll descriptor.
-    pub fn start(&self, source: Arc<dyn Source>) -> io::Result<Running> {
+    /// Returns an error if the thread or its epoll descriptor cannot be created.
+    pub fn start(&self, source: Arc<dyn SnapshotSource>) -> io::Result<AdminServer> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let acceptors = {
-            let _inside = runtime.enter();
+            let _guard = runtime.enter();
             self.listeners.iter().map(Acceptor::new).collect::<io::Result<Vec<_>>>()?
         };
         let stop = Arc::new(Notify::new());
@@ -99,7 +99,7 @@ impl Admin {
         let thread = thread::Builder::new()
             .name("proxymachine adm".into())
             .spawn(move || run(runtime, acceptors, source, &stopped))?;
-        Ok(Running {
+        Ok(AdminServer {
             stop,
             thread: Some(thread),
             owner: process::id(),
@@ -108,88 +108,60 @@ impl Admin {
     }
 }
 
-/// Answers until it is dropped.
+/// A running server, which stops when it is dropped.
 #[derive(Debug)]
-pub struct Running {
+pub struct AdminServer {
     stop: Arc<Notify>,
     thread: Option<thread::JoinHandle<()>>,
     owner: u32,
-    /// The file of a Unix socket is there for as long as somebody answers.
+    /// Keeps the file of a Unix socket while the server runs.
     _listeners: Arc<[Listener]>,
 }
 
-impl Drop for Running {
+impl Drop for AdminServer {
     fn drop(&mut self) {
         if self.owner != process::id() {
-            // A forked child has no such thread, and whatever that one held at the fork stays so.
+            // The thread does not exist in a forked child, and its locks stay as they were at the fork.
             mem::forget(self.thread.take());
             return;
         }
         self.stop.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has ended, too.
+            // An error means that the thread panicked, so it has ended, too.
             let _ = thread.join();
         }
     }
 }
 
-/// What all connections of the admin share.
-pub(crate) struct Context {
-    pub(crate) source: Arc<dyn Source>,
-    history: Mutex<History>,
-    room: Arc<Semaphore>,
-}
-
-impl Context {
-    /// Adds to the history.
-    fn remember(&self) {
-        let counted = self.source.counted_here();
-        self.lock().add(&counted, Instant::now());
-    }
-
-    /// The numbers of now, and of lately.
-    pub(crate) fn status(&self) -> Status {
-        Status::new(self.source.snapshot(), &self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn run(runtime: Runtime, acceptors: Vec<Acceptor>, source: Arc<dyn Source>, stop: &Notify) {
-    let context = Arc::new(Context {
-        source,
-        history: Mutex::default(),
-        room: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-    });
+fn run(runtime: Runtime, acceptors: Vec<Acceptor>, source: Arc<dyn SnapshotSource>, stop: &Notify) {
+    let shared = Arc::new(AdminShared::new(source, MAX_CONNECTIONS));
     runtime.block_on(async {
         let accepting: Vec<_> = acceptors
             .into_iter()
-            .map(|acceptor| tokio::spawn(accept_all(acceptor, Arc::clone(&context))))
+            .map(|acceptor| tokio::spawn(accept_all(acceptor, Arc::clone(&shared))))
             .collect();
-        tokio::spawn(remember(Arc::clone(&context)));
+        tokio::spawn(sample(Arc::clone(&shared)));
         stop.notified().await;
         accepting.iter().for_each(JoinHandle::abort);
-        // Whoever has asked gets the answer.
-        let _ = timeout(FAREWELL, context.room.acquire_many(MAX_CONNECTIONS as u32)).await;
+        // All permits are free when the open connections have their responses.
+        let _ = timeout(SHUTDOWN_TIMEOUT, shared.permits.acquire_many(MAX_CONNECTIONS as u32)).await;
     });
 }
 
-/// Adds to the history, each second.
-async fn remember(context: Arc<Context>) {
-    let mut seconds = interval(PERIOD);
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Adds a sample to the history every second.
+async fn sample(shared: Arc<AdminShared>) {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        seconds.tick().await;
-        context.remember();
+        ticks.tick().await;
+        shared.sample();
     }
 }
 
-/// A listening socket.
+/// A listening socket, registered with the runtime.
 struct Acceptor {
     socket: Socket,
-    /// Only this machine can ask here, over TCP.
+    /// Whether the socket is a TCP socket that only this machine can reach.
     is_loopback: bool,
 }
 
@@ -220,15 +192,15 @@ impl Acceptor {
     }
 }
 
-async fn accept_all(acceptor: Acceptor, context: Arc<Context>) {
+async fn accept_all(acceptor: Acceptor, shared: Arc<AdminShared>) {
     loop {
-        let Ok(room) = Arc::clone(&context.room).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&shared.permits).acquire_owned().await else { return };
         match acceptor.accept().await {
             Ok(stream) => {
-                let (context, is_loopback) = (Arc::clone(&context), acceptor.is_loopback);
+                let (shared, is_loopback) = (Arc::clone(&shared), acceptor.is_loopback);
                 tokio::spawn(async move {
-                    serve(stream, is_loopback, &context).await;
-                    drop(room);
+                    serve(stream, is_loopback, &shared).await;
+                    drop(permit);
                 });
             }
             Err(_) => sleep(ACCEPT_PAUSE).await,
@@ -236,18 +208,18 @@ async fn accept_all(acceptor: Acceptor, context: Arc<Context>) {
     }
 }
 
-/// One request, one answer: a connection that is kept would only hold a place.
-async fn serve(stream: Box<dyn Stream>, is_loopback: bool, context: &Context) {
+/// Serves one request. Connections are not kept alive, since an idle connection would hold a permit.
+async fn serve(stream: Box<dyn Stream>, is_loopback: bool, shared: &AdminShared) {
     let service = service_fn(|request| {
-        let response = answer(&request, is_loopback, context);
+        let response = respond(&request, is_loopback, shared);
         async { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_buf_size(MAX_HEADER_SIZE)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    // Whoever asks badly or leaves early gets what HTTP has for it, and there is nothing else to do.
-    let _ = timeout(TIMEOUT, connection).await;
+    // hyper has sent the error response, if there is one to send.
+    let _ = timeout(CONNECTION_TIMEOUT, connection).await;
 }

@@ -1,86 +1,97 @@
-//! All there is to show, as it is at one moment: `/metrics`, `/status.json` and the page are made of it.
+//! All counters at one moment: the data behind `/metrics`, `/status.json`, `/status.txt` and the page.
 //!
-//! Plain data. What is not counted is left out, as an empty list; it is not shown as 0.
+//! Plain data. A counter that a process does not keep is absent or an empty list, not 0.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// A name that is known when this is compiled, or is not.
-pub type Text = Cow<'static, str>;
+use crate::certificates::CertificateStats;
+use crate::failures::Failures;
 
-/// Where the numbers come from. It is asked on the admin's own thread, at any time, several times a
-/// second: it must neither wait for Ruby nor for an engine thread.
-pub trait Source: Send + Sync + 'static {
-    /// The numbers of now.
+pub use crate::upstreams::{ServerStats, UpstreamStats};
+
+/// The source of the counters. The admin thread calls the source at any time, several times a second, so that
+/// an implementation must wait neither for Ruby nor for an engine thread.
+pub trait SnapshotSource: Send + Sync + 'static {
+    /// Returns the current counters.
     fn snapshot(&self) -> Snapshot;
 
-    /// The same without what an earlier process counted: rates are made of it, and what is taken over in one piece did
-    /// not happen in that second.
-    fn counted_here(&self) -> Snapshot {
+    /// Returns the current counters without those of an earlier process. Rates are computed from these:
+    /// counters that are taken over in one piece would show as a burst.
+    fn own_snapshot(&self) -> Snapshot {
         self.snapshot()
     }
 
-    /// Whether new connections are welcome. Cheaper than a snapshot: probes ask this alone.
+    /// Returns whether new connections are accepted. Cheaper than a snapshot, since probes need only the
+    /// state.
     fn state(&self) -> State;
 }
 
-/// Everything.
+/// All counters and facts that the admin address shows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Snapshot {
-    /// The program that runs.
-    pub program: Program,
-    /// Whether new connections are welcome.
+    /// Name, versions and process id.
+    pub program: ProgramInfo,
+    /// Whether new connections are accepted.
     pub state: State,
-    /// All client connections.
+    /// Client connections of all listeners.
     pub connections: Connections,
-    /// Each one that was asked for, in that order.
-    pub listeners: Vec<Listener>,
-    /// Lines that were lost because the log could not take them.
+    /// One entry for each configured address, in the order of the configuration.
+    pub listeners: Vec<ListenerStats>,
+    /// Lines of the log and of the access log that were lost.
     pub log_lines_dropped: Option<u64>,
-    /// Bounded: the busiest, and at most one called "other" that sums the rest up. In `/metrics` only on
-    /// request.
-    pub remotes: Vec<Remote>,
-    /// The last blocks that took long, the newest first.
-    pub slow: Vec<Slow>,
-    /// What is set, defaults included.
+    /// Counters by backend. Bounded: the busiest backends, and one entry called "other" for the rest.
+    /// `/metrics` shows them only on request.
+    pub remotes: Vec<BackendStats>,
+    /// The upstreams of the config, in the order of their names.
+    pub upstreams: Vec<UpstreamStats>,
+    /// The last slow block calls, the newest first.
+    pub slow: Vec<SlowCall>,
+    /// The last connections that ended by an error. Those of an earlier process are not taken over.
+    pub failures: Failures,
+    /// Certificates that clients see. Those of an earlier process are not taken over.
+    pub certificates: Vec<CertificateStats>,
+    /// Connections by source and by key.
+    pub limits: LimitStats,
+    /// All settings, defaults included.
     pub settings: Vec<Setting>,
 }
 
-/// The program that runs.
+/// Name, versions and process id of the running program.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Program {
-    /// What the config's file is called.
+pub struct ProgramInfo {
+    /// File name of the config.
     pub name: String,
-    /// Of ProxyMachine.
+    /// Version of ProxyMachine.
     pub version: String,
-    /// Of Ruby.
+    /// Version of Ruby.
     pub ruby: String,
     /// Process id.
     pub pid: u32,
-    /// When it started, in seconds since 1970.
+    /// Start time, in seconds since 1970.
     pub started: f64,
-    /// How long ago that is, in seconds.
+    /// Seconds since the start.
     pub uptime: f64,
 }
 
-/// Whether new connections are welcome.
+/// Whether new connections are accepted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Not yet.
+    /// New connections are not accepted yet.
     #[default]
     Starting,
-    /// Yes.
+    /// New connections are accepted.
     Running,
-    /// No more: it waits for the open ones to end.
+    /// New connections are no longer accepted, and the open ones are served to their end.
     Draining,
 }
 
 impl State {
-    /// In one word.
+    /// Returns the state as one lower-case word.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -95,73 +106,112 @@ impl State {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Connections {
-    /// Open now.
+    /// Connections that are open now.
     pub current: u64,
-    /// The most that were open at once.
+    /// Peak of `current`.
     pub max: u64,
-    /// All that were ever accepted.
+    /// Connections accepted since the start.
     pub total: u64,
-    /// How many there may be at once; None is no limit.
+    /// Connections that may be open at once. None: no limit.
     pub limit: Option<u64>,
 }
 
-/// What happened to the connections of one listener.
+/// Counters of one listener.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Listener {
-    /// What the config calls it, else its address.
+pub struct ListenerStats {
+    /// Name from the config, or the address if the config gives none.
     pub name: String,
-    /// Where it listens.
+    /// Address of the listening socket.
     pub address: String,
     /// Connections that are open now.
     pub current: u64,
-    /// Connections that were ever accepted.
+    /// Connections accepted since the start.
     pub accepted: u64,
     /// Answers of the blocks by kind: `connect`, `close`, `wait`, `invalid`, `raised`.
-    pub decisions: Vec<Count>,
+    pub decisions: Vec<NamedCount>,
     /// Connections that ended, by termination code.
-    pub ends: Vec<Ended>,
-    /// What reached its limit, by the setting's name.
-    pub limits: Vec<Count>,
+    pub ends: Vec<TerminationCount>,
+    /// How often each limit was reached, by the name of its setting.
+    pub limits: Vec<NamedCount>,
+    /// Failed attempts to accept a client, by reason.
+    #[serde(default)]
+    pub accept_failures: Vec<NamedCount>,
     /// Rounds of connect attempts after the first one.
     pub retries: u64,
     /// Connections for which no backend could be reached.
     pub connect_failures: u64,
+    /// The same by the reason of the last attempt: `refused`, `timeout` and so on.
+    pub connect_failure_reasons: Vec<NamedCount>,
     /// Bytes from clients to backends.
     pub bytes_in: u64,
     /// Bytes from backends to clients.
     pub bytes_out: u64,
-    /// Time that a question waited for a Ruby thread.
+    /// Time that a call of a block waited for a Ruby thread.
     pub queue_wait: Histogram,
     /// Time in the block.
     pub block_time: Histogram,
     /// Time until a backend was connected, retries included.
     pub connect_time: Histogram,
-    /// Time from the backend's connect to its first byte.
+    /// Time from the connection to the backend to the backend's first byte.
     pub first_byte: Histogram,
+    /// TLS handshakes with clients and backends.
+    pub tls: TlsStats,
 }
 
-/// How many there were of something.
+/// Counters of TLS.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TlsStats {
+    /// Handshakes by kind.
+    pub handshakes: Vec<HandshakeCount>,
+    /// Clients and backends that ended the connection without the close_notify that TLS asks for.
+    pub truncated: u64,
+    /// Time of successful handshakes.
+    pub handshake_time: Histogram,
+}
+
+/// The number of TLS handshakes of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Count {
-    /// Of what.
-    pub name: Text,
-    /// How many.
+pub struct HandshakeCount {
+    /// The other side: `client` or `server`.
+    pub side: String,
+    /// The version, such as `TLSv1.3`; empty if the handshake failed.
+    pub version: String,
+    /// Whether an earlier session was resumed.
+    pub is_resumed: bool,
+    /// Whether the handshake succeeded.
+    pub is_ok: bool,
+    /// Number of handshakes.
     pub count: u64,
 }
 
-/// How many connections ended for one reason.
+/// A counter with a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NamedCount {
+    /// Name of the counter.
+    pub name: Cow<'static, str>,
+    /// Value of the counter.
+    pub count: u64,
+}
+
+/// Number of connections that ended with one termination code.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Ended {
-    /// Two letters, as in the access log.
-    pub code: Text,
-    /// What they mean.
-    pub meaning: Text,
-    /// Whether somebody should look into it.
+pub struct TerminationCount {
+    /// Termination code: two letters, as in the access log.
+    pub code: Cow<'static, str>,
+    /// Meaning of the code.
+    pub meaning: Cow<'static, str>,
+    /// Why connections end so.
+    pub cause: Cow<'static, str>,
+    /// What to do about it.
+    pub remedy: Cow<'static, str>,
+    /// Whether the code stands for an error.
     pub is_error: bool,
-    /// How many.
+    /// Number of connections.
     pub count: u64,
 }
 
@@ -169,58 +219,86 @@ pub struct Ended {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Histogram {
-    /// The upper bound of each bucket, in seconds and ascending; the same for all histograms of one name.
+    /// Upper bound of each bucket, in seconds, ascending. All histograms of one name have equal bounds.
     pub bounds: Cow<'static, [f64]>,
-    /// How many were in each bucket, not below it; the last one is for what was above all bounds.
+    /// Durations in each bucket, not cumulative. The last bucket has no upper bound.
     pub counts: Vec<u64>,
-    /// All durations together.
+    /// Sum of all durations.
     pub sum: f64,
 }
 
-/// What happened with one backend.
+/// Counters of one backend.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Remote {
-    /// As the config names it.
+pub struct BackendStats {
+    /// `host:port`, as a block named the backend.
     pub name: String,
     /// Connections that are open now.
     pub current: u64,
-    /// Connections that were ever established.
+    /// Connections established since the start.
     pub connected: u64,
     /// Connect attempts that failed.
     pub failed: u64,
-    /// Bytes to it.
+    /// Bytes to the backend.
     pub bytes_in: u64,
-    /// Bytes from it.
+    /// Bytes from the backend.
     pub bytes_out: u64,
 }
 
-/// A block that took long. Nothing of what the client sent is in here.
+/// A slow call of a block. Contains nothing that the client sent.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Slow {
-    /// When it returned, in seconds since 1970.
+pub struct SlowCall {
+    /// Time when the block returned, in seconds since 1970.
     pub at: f64,
-    /// The client's address.
+    /// Address of the client.
     pub client: String,
-    /// The listener's name.
+    /// Name of the listener.
     pub listener: String,
-    /// As the config calls it, such as `proxy`.
-    pub block: Text,
-    /// Seconds that the question waited for a Ruby thread.
+    /// Config verb of the block, such as `proxy`.
+    pub block: Cow<'static, str>,
+    /// Seconds that the call waited for a Ruby thread.
     pub queue_wait: f64,
     /// Seconds in the block.
     pub block_time: f64,
-    /// The answer in a word: the remote's name, or the kind of the decision.
+    /// The answer in a word: the backend, or the kind of the answer.
     pub answer: String,
 }
 
-/// What is set.
+/// Connections by source and by key.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitStats {
+    /// Sources with open connections. With several processes, a source counts once in each.
+    pub sources: Option<u64>,
+    /// Keys with open connections, likewise.
+    pub keys: Option<u64>,
+    /// Sources and keys that were over a limit in the last one or two minutes, the worst first.
+    pub over: Vec<OverLimit>,
+}
+
+/// A source or key that was over a limit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OverLimit {
+    /// The address, the network or the key.
+    pub name: String,
+    /// The setting that limits a source, or `limit` for the `:limit` of an answer.
+    pub limit: Cow<'static, str>,
+    /// The limit of one process.
+    pub max: u64,
+    /// Connections that are open now.
+    pub current: u64,
+    /// Connections that were closed for the limit.
+    pub closed: u64,
+}
+
+/// A setting and its value.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Setting {
-    /// The verb of the config.
+    /// Config verb of the setting.
     pub name: String,
-    /// As one would write it.
+    /// Value of the setting, in the config's notation.
     pub value: String,
 }

@@ -1,24 +1,25 @@
-//! What `/status.json` says and the page shows: the numbers of now, and what they were lately.
+//! The current counters together with their last minute: the data of `/status.json`, `/status.txt` and the
+//! page.
 
 use serde::Serialize;
 
 use crate::history::{History, Latency, Rates};
-use crate::process::Process;
-use crate::snapshot::{Listener, Snapshot};
+use crate::process::ProcessStats;
+use crate::snapshot::{ListenerStats, Snapshot};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     #[serde(flatten)]
     pub snapshot: Snapshot,
-    /// What the system knows about the process.
-    pub process: Option<Process>,
-    /// All listeners as one; None where nothing is counted by listener.
-    pub totals: Option<Listener>,
-    /// In the last five seconds.
+    /// The kernel's counters of the process.
+    pub process: Option<ProcessStats>,
+    /// Sum of all listeners. None if no listener is counted.
+    pub totals: Option<ListenerStats>,
+    /// Rates of the last five seconds.
     pub rates: Option<Rates>,
-    /// In the last minute.
+    /// Durations of the last minute.
     pub latencies: Vec<Latency>,
-    /// Each second of the last minute, the oldest first.
+    /// Rates of each second of the last minute, the oldest first.
     pub seconds: Vec<Rates>,
 }
 
@@ -26,11 +27,11 @@ impl Status {
     pub fn new(snapshot: Snapshot, history: &History) -> Self {
         let mut totals = None;
         if !snapshot.listeners.is_empty() {
-            totals = Some(Listener { name: "all".into(), ..Listener::sum(&snapshot.listeners) });
+            totals = Some(ListenerStats { name: "all".into(), ..ListenerStats::sum(&snapshot.listeners) });
         }
         Self {
             snapshot,
-            process: Process::read(),
+            process: ProcessStats::read(),
             totals,
             rates: history.rates(),
             latencies: history.latencies(),
@@ -38,9 +39,9 @@ impl Status {
         }
     }
 
-    /// For programs.
+    /// Returns the body of `/status.json`.
     pub fn json(&self) -> Vec<u8> {
-        // All keys are text and all values are plain: there is nothing to fail at.
+        // Serialization cannot fail: all keys are strings, and no value has a Serialize of its own.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }

@@ -1,8 +1,11 @@
-//! What an operator may set.
+//! The settings of the engine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The engine's limits and timeouts. Where a limit is an `Option`, `None` is "no limit".
+use crate::{SourceLimits, Upstreams};
+
+/// The limits and timeouts of an engine. `None` means "no limit".
 ///
 /// ```
 /// # use proxymachine_engine::Config;
@@ -11,40 +14,51 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Engine threads. Each one accepts, relays and times out its own connections.
+    /// Number of engine threads. Each one accepts, relays and times out its own connections.
     pub threads: usize,
-    /// Client connections at once; further ones wait in the system's queue.
+    /// Limit of open client connections. Further clients wait in the kernel's queue.
     pub max_connections: usize,
-    /// Bytes that a client may send before the router has decided; then it is closed.
+    /// Limits of the connections from one source.
+    pub source_limits: SourceLimits,
+    /// Limit of the bytes that a client may send before the router decides. Then the connection is closed.
     pub max_preread: usize,
-    /// How long it may take to decide where a client goes, from its accept.
+    /// Limit of the time from accept to decision.
     pub decision_timeout: Option<Duration>,
-    /// How many times a failed connect is tried again, where the route does not say.
+    /// Limit of the time of a TLS handshake with a client.
+    pub tls_handshake_timeout: Option<Duration>,
+    /// Number of retries after a failed connect, unless the route sets it.
     pub connect_retries: u32,
-    /// Pause between two rounds of connect attempts, where the route does not say.
+    /// Pause between two rounds of connect attempts, unless the route sets it.
     pub retry_delay: Duration,
-    /// How long a connection that is closed in one direction may go without traffic in the other.
+    /// Limit of the time without traffic once the client has ended its side.
     pub half_closed_timeout: Option<Duration>,
-    /// How long a connection may go without traffic in any direction.
+    /// Limit of the time without traffic in either direction.
     pub idle_timeout: Option<Duration>,
-    /// Silence after which a peer is asked whether it is still there (tcp(7), `TCP_KEEPIDLE`).
+    /// Time without traffic after which the kernel probes a peer (tcp(7), `TCP_KEEPIDLE`).
     pub keepalive: Option<Duration>,
-    /// How long a peer may leave unacknowledged what it was sent (tcp(7), `TCP_USER_TIMEOUT`).
+    /// Limit of the time that sent bytes may stay unacknowledged (tcp(7), `TCP_USER_TIMEOUT`).
     pub user_timeout: Option<Duration>,
-    /// Once a drain has begun: how long clients that have sent something may stay undecided.
+    /// Time from the beginning of a drain for which a client that has sent bytes may stay undecided.
     pub undecided_drain: Duration,
-    /// How long a closing connection waits for its client to take some more of the last bytes.
+    /// Limit of the time in which a client must take some of the last bytes before the connection is closed.
     pub linger: Duration,
+    /// Whether a client that leaves without having sent a byte is not announced to the observer
+    /// ([`Observer::announced`](crate::Observer::announced)).
+    pub dontlognull: bool,
+    /// The upstreams, which the router's routes may name. The first configuration of an engine decides which ones are watched.
+    pub upstreams: Arc<Upstreams>,
 }
 
 impl Default for Config {
-    /// The defaults that `docs/settings.md` and `docs/reference.md` name.
+    /// Returns the defaults that `docs/settings.md` and `docs/reference.md` name.
     fn default() -> Self {
         Self {
             threads: default_threads(),
             max_connections: usize::MAX,
+            source_limits: SourceLimits::default(),
             max_preread: 1024 * 1024,
             decision_timeout: None,
+            tls_handshake_timeout: Some(Duration::from_secs(10)),
             connect_retries: 10,
             retry_delay: Duration::from_millis(100),
             half_closed_timeout: Some(Duration::from_secs(60)),
@@ -53,12 +67,14 @@ impl Default for Config {
             user_timeout: Some(Duration::from_secs(600)),
             undecided_drain: Duration::from_secs(10),
             linger: Duration::from_secs(2),
+            dontlognull: false,
+            upstreams: Arc::default(),
         }
     }
 }
 
-/// Half the cores, at most four: one thread relays gigabytes a second, and the other cores belong to
-/// Ruby and to the kernel.
+/// Returns half the number of cores, at most four. One thread relays gigabytes a second; Ruby and the kernel need the
+/// other cores.
 fn default_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (cores / 2).clamp(1, 4)

@@ -1,6 +1,4 @@
-//! What can keep the engine from starting.
-//!
-//! Trouble of one connection is not an error of the engine: it is that connection's [`End`].
+//! Errors that prevent the engine from starting. A failure of one connection is the [`End`] of that connection.
 //!
 //! [`End`]: crate::End
 
@@ -9,34 +7,45 @@ use std::io;
 /// A start-up failure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What to listen on is no address.
+    /// The address to listen on is malformed.
     #[error("cannot listen on {address:?}: expected \"host:port\", \"unix:/path\" or \"unix:@name\"")]
     Address {
-        /// As given.
+        /// The address as given.
         address: String,
     },
-    /// The host to listen on is no address and no name that resolves.
+    /// The host to listen on does not resolve.
     #[error("cannot resolve {host}: {}", plain(source))]
     Resolve {
         /// The host as given.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// The address is taken, privileged or not of this machine.
+    /// The address is taken, privileged or not local.
     #[error("cannot listen on {address}: {}", plain(source))]
     Bind {
         /// Host and port as given.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system gave no thread, no epoll descriptor or the like.
-    #[error("cannot start the engine: {}", plain(.0))]
+    /// The system gave no thread or no epoll descriptor.
+    #[error("cannot start the engine: {}{}", plain(.0), cure(.0))]
     Start(#[from] io::Error),
 }
 
-/// What the system said, without Rust's "(os error 98)".
+/// Returns the limit to raise after a thread or a descriptor was refused.
+fn cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => ": raise the limit of processes and threads (ulimit -u, TasksMax=)",
+        _ if error.to_string().starts_with("Too many open files") => {
+            ": raise the limit of descriptors (ulimit -n)"
+        }
+        _ => "",
+    }
+}
+
+/// Returns the system's message without Rust's "(os error 98)".
 #[must_use]
 pub fn plain(error: &io::Error) -> String {
     let text = error.to_string();

@@ -1,95 +1,110 @@
-//! Listening sockets: bound and listening before any thread exists, so that a taken port is a
-//! start-up error and no connection is refused between start and the first accept.
+//! Listening sockets. They are bound and listen before any thread exists: a taken port is a start-up error, and the
+//! kernel queues clients until the engine accepts.
+
+mod bind;
+pub mod unix_file;
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use socket2::{SockAddr, Socket};
 
-use crate::bind::{open_tcp, open_unix, take_all};
-use crate::keepalive::Keepalive;
-#[cfg(target_os = "linux")]
-use crate::loopback;
-use crate::networks::Networks;
-use crate::remote::unix_path;
-use crate::socket_file::SocketFile;
-use crate::system::duplicate;
-use crate::{Error, Meters};
+use self::bind::{BACKLOG, bind_unix, listen_tcp, listen_unix, set_inherited_options};
+use self::unix_file::SocketFile;
+use crate::net::keepalive::Keepalive;
+use crate::net::networks::Networks;
+use crate::net::socket::unix_address;
+use crate::net::sys::{duplicate, queued_clients};
+use crate::router::remote::unix_path;
+use crate::tls::Certificates;
+use crate::{Error, ListenerMetrics};
 
-/// What the connections of one listener have in common.
+/// The properties that the connections of one listener share.
 #[derive(Debug)]
 pub struct Endpoint {
     address: Box<str>,
     name: Option<Box<str>>,
-    balancers: Option<Networks>,
-    meters: Arc<Meters>,
+    trusted_proxies: Option<Networks>,
+    certificates: Option<Certificates>,
+    metrics: Arc<ListenerMetrics>,
 }
 
 impl Endpoint {
-    /// Where it listens, as it was written.
+    /// Returns the address as it was written.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What the config calls it.
+    /// Returns the name that the config gives the listener.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// What is counted of its connections.
+    /// Returns the counters of the listener's connections.
     #[must_use]
-    pub fn meters(&self) -> &Arc<Meters> {
-        &self.meters
+    pub fn metrics(&self) -> &Arc<ListenerMetrics> {
+        &self.metrics
     }
 
-    /// Whether load balancers say at the beginning of a connection who their client is.
+    /// Returns the certificates for the handshake with which each connection begins; `None` without TLS.
+    #[must_use]
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
+    }
+
+    /// Tells whether connections begin with a PROXY header.
     pub(crate) fn expects_header(&self) -> bool {
-        self.balancers.is_some()
+        self.trusted_proxies.is_some()
     }
 
-    /// Whether this peer is such a load balancer. Who may open a Unix socket is one.
+    /// Tells whether this peer may send a PROXY header. Every peer of a Unix socket may.
     pub(crate) fn trusts(&self, peer: Option<SocketAddr>) -> bool {
-        let Some(balancers) = &self.balancers else { return false };
-        peer.is_none_or(|peer| balancers.contains(peer.ip()))
+        let Some(trusted_proxies) = &self.trusted_proxies else { return false };
+        peer.is_none_or(|peer| trusted_proxies.contains(peer.ip()))
     }
 }
 
-/// How to listen, beside the address.
+/// The options of a listener.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// What the config calls it.
+    /// The name that the config gives the listener.
     pub name: Option<Box<str>>,
-    /// Load balancers that begin each connection with a PROXY header, by their networks.
-    pub balancers: Option<Networks>,
+    /// Networks of the load balancers that begin each connection with a PROXY header.
+    pub trusted_proxies: Option<Networks>,
+    /// Certificates for connections that begin with a TLS handshake, after the PROXY header if there is one.
+    pub certificates: Option<Certificates>,
     /// Permissions of a Unix socket's file, as in chmod(2).
     pub mode: Option<u32>,
-    /// User and group that a Unix socket's file belongs to, as in chown(2).
+    /// User and group of a Unix socket's file, as in chown(2).
     pub owner: (Option<u32>, Option<u32>),
-    /// Whether a listener at every IPv6 address leaves IPv4 to another one, which has the same port.
+    /// Whether a listener at every IPv6 address leaves IPv4 to another listener with the same port.
     pub only_v6: bool,
-    /// As [`Config::keepalive`](crate::Config::keepalive), for who connects before the engine starts.
+    /// [`Config::keepalive`](crate::Config::keepalive) for clients that connect before the engine starts.
     pub keepalive: Option<Duration>,
-    /// As [`Config::user_timeout`](crate::Config::user_timeout), for who connects before the engine starts.
+    /// [`Config::user_timeout`](crate::Config::user_timeout) for clients that connect before the engine starts.
     pub user_timeout: Option<Duration>,
 }
 
-/// A socket that listens.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
-    pub(crate) socket: Socket,
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) file: Option<Arc<SocketFile>>,
+    /// Identifies the socket, also among duplicates.
+    id: u64,
+    socket: Socket,
+    endpoint: Arc<Endpoint>,
+    file: Option<Arc<SocketFile>>,
 }
 
 impl Listener {
-    /// Binds what `address` names: every address of `host:port` (a name may have several; with port 0 only
-    /// the first, on a free port), or the Unix socket `unix:/path` or `unix:@name`.
+    /// Binds every address of `host:port` (with port 0 only the first address, on a free port), or the Unix socket
+    /// `unix:/path` or `unix:@name`.
     ///
     /// ```
     /// # use proxymachine_engine::Listener;
@@ -99,38 +114,40 @@ impl Listener {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Address`] when it is neither; [`Error::Resolve`] when the host has no address, [`Error::Bind`]
-    /// when one of them cannot be listened on.
+    /// [`Error::Address`] if `address` has none of these forms; [`Error::Resolve`] if the host has no address;
+    /// [`Error::Bind`] if one of the addresses cannot be listened on.
     pub fn bind(address: &str, options: &Options) -> Result<Vec<Self>, Error> {
         Self::open(address, options, &mut Vec::new())
     }
 
-    /// The same, but takes sockets from `open` where those listen there already, so that nobody is refused
-    /// meanwhile. `systemd:NAME` only names such a socket.
+    /// Binds as [`Listener::bind`] does, but takes sockets that listen at these addresses already from `open`, so that
+    /// no client is refused meanwhile. The address `systemd:NAME` names such a socket.
     ///
     /// # Errors
-    /// As for [`Listener::bind`], and [`Error::Bind`] when nobody handed over a socket of that name.
+    /// As for [`Listener::bind`], and [`Error::Bind`] if `open` has no socket of that name.
     pub fn open(address: &str, options: &Options, open: &mut Vec<Self>) -> Result<Vec<Self>, Error> {
-        // Who is called the same and listens at the same place goes on counting.
+        // A listener with the same name and address keeps its counters across a reload.
         let before = open.iter().map(Self::endpoint).find(|endpoint| {
             *endpoint.address == *address && endpoint.name.as_deref() == options.name.as_deref()
         });
         let endpoint = Arc::new(Endpoint {
-            meters: before.map(|endpoint| Arc::clone(&endpoint.meters)).unwrap_or_default(),
+            metrics: before.map(|endpoint| Arc::clone(&endpoint.metrics)).unwrap_or_default(),
             address: address.into(),
             name: options.name.clone(),
-            balancers: options.balancers.clone(),
+            trusted_proxies: options.trusted_proxies.clone(),
+            certificates: options.certificates.clone(),
         });
         if let Some(path) = unix_path(address) {
             if path.len() == 1 {
                 return Err(Error::Address { address: address.into() });
             }
-            return open_unix(path, options, endpoint, open).map(|listener| vec![listener]);
+            let opened = open_unix(path, options, endpoint, open);
+            return opened.map(|listener| vec![listener]).map_err(|source| failed(address, source));
         }
         if address.starts_with("systemd:") || address.ends_with(":0") {
             let mut known = take_all(open, &endpoint, |listener| *listener.endpoint.address == *address);
             if !known.is_empty() {
-                // A second free port is another listener's.
+                // A second free port belongs to another listener.
                 let others = if address.ends_with(":0") { known.split_off(1) } else { Vec::new() };
                 open.extend(others);
                 return Ok(known);
@@ -138,18 +155,16 @@ impl Listener {
         }
         if address.starts_with("systemd:") {
             let source = io::Error::other("systemd passed no socket of that name (FileDescriptorName=)");
-            return Err(Error::Bind { address: address.into(), source });
+            return Err(failed(address, source));
         }
-        open_tcp(address, options, endpoint, open)
+        open_tcp(address, options, &endpoint, open)
     }
 
-    /// A socket that listens already: handed over by another process as the descriptor `fd`, which stays
-    /// open. `address` is what it was opened by. The file of a Unix socket is that process's until [`own_file`].
-    ///
-    /// [`own_file`]: Self::own_file
+    /// Duplicates the listening socket `fd` that another process has bound to `address`. The file of a Unix socket
+    /// belongs to that process until [`own_file`](Self::own_file).
     ///
     /// # Errors
-    /// When that is no listening socket.
+    /// If `fd` is not a listening socket.
     pub fn inherited(fd: RawFd, address: &str) -> io::Result<Self> {
         let socket = Socket::from(duplicate(fd)?);
         if !listens(&socket)? {
@@ -157,49 +172,113 @@ impl Listener {
         }
         socket.set_nonblocking(true)?;
         let file = match unix_path(address) {
-            // Whether somebody has removed it meanwhile or not, the socket listens.
+            // The socket listens even if its file was removed.
             Some(path) if !path.starts_with('@') => SocketFile::inherited(path).ok().map(Arc::new),
             _ => None,
         };
-        let endpoint =
-            Endpoint { address: address.into(), name: None, balancers: None, meters: Arc::default() };
-        Ok(Self { socket, endpoint: Arc::new(endpoint), file })
+        let (address, metrics) = (address.into(), Arc::default());
+        let endpoint = Endpoint { address, name: None, trusted_proxies: None, certificates: None, metrics };
+        Ok(Self::new(socket, Arc::new(endpoint), file))
     }
 
-    /// Its descriptor, for another process to inherit.
+    /// Returns the descriptor, for another process to inherit.
     #[must_use]
     pub fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
 
-    /// The file of a Unix socket goes when nobody of this process listens there any more.
+    /// Makes this process remove the file of a Unix socket when its last listener is dropped.
     pub fn own_file(&self) {
         if let Some(file) = &self.file {
             file.own();
         }
     }
 
-    /// Closes it. What is left is the file of a Unix socket.
+    /// Closes the socket and returns the file of a Unix socket.
     #[must_use]
     pub fn into_file(self) -> Option<Arc<SocketFile>> {
         self.file
     }
 
-    /// The file of a Unix socket stays when nobody of this process listens there any more.
+    /// Leaves the file of a Unix socket in place when the last listener of this process is dropped.
     pub fn keep_file(&self) {
         if let Some(file) = &self.file {
             file.keep();
         }
     }
 
-    /// What the config calls it, and where it is.
+    /// Returns the properties that the listener's connections share.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
 
-    /// Whether it is bound to this.
-    pub(crate) fn is_at(&self, address: &SockAddr) -> bool {
+    /// Returns the bound port; `None` for a Unix socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.local_addr().map(|address| address.port())
+    }
+
+    /// Returns the bound address; `None` for a Unix socket.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()?.as_socket()
+    }
+
+    /// Duplicates the listener.
+    ///
+    /// # Errors
+    /// If no descriptors are left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let (endpoint, file) = (Arc::clone(&self.endpoint), self.file.clone());
+        Ok(Self { id: self.id, socket: self.socket.try_clone()?, endpoint, file })
+    }
+
+    /// Sets the options that accepted sockets inherit, also on a socket that another process has bound.
+    pub(crate) fn set_inherited_options(&self, keepalive: Keepalive) {
+        if let Some(address) = self.local_addr() {
+            set_inherited_options(&self.socket, address, keepalive);
+        }
+    }
+
+    fn new(socket: Socket, endpoint: Arc<Endpoint>, file: Option<Arc<SocketFile>>) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        Self { id: NEXT_ID.fetch_add(1, Relaxed), socket, endpoint, file }
+    }
+
+    /// Returns the number of the socket, which its duplicates share.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Tells whether systemd listens at the socket, too, and passes it to the next process.
+    #[must_use]
+    pub fn is_systemds(&self) -> bool {
+        self.endpoint.address.starts_with("systemd:")
+    }
+
+    /// Returns the number of clients in the queue, or the longest queue where the system does not tell.
+    pub(crate) fn queue_length(&self) -> usize {
+        queued_clients(&self.socket).unwrap_or(BACKLOG as usize)
+    }
+
+    /// Has the kernel admit no further client while clients are in the queue. A socket of systemd stays as it is.
+    pub fn admit_no_client(&self) {
+        if !self.is_systemds() {
+            let _ = self.socket.listen(0);
+        }
+    }
+
+    /// Admits clients to the queue of a socket that listens, perhaps without a queue.
+    pub(crate) fn listen_again(&self) {
+        if !self.is_systemds() {
+            let _ = self.socket.listen(BACKLOG); // It listens already.
+        }
+    }
+
+    /// Tells whether the socket is bound to `address`.
+    fn is_at(&self, address: &SockAddr) -> bool {
         let Ok(own) = self.socket.local_addr() else { return false };
         let place = |address: &SockAddr| {
             let path = address.as_pathname().map(Path::to_owned);
@@ -207,60 +286,110 @@ impl Listener {
         };
         place(&own) == place(address)
     }
-
-    /// The port that was bound; None for a Unix socket.
-    #[must_use]
-    pub fn port(&self) -> Option<u16> {
-        self.local_addr().map(|address| address.port())
-    }
-
-    /// The address that was bound; None for a Unix socket.
-    #[must_use]
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket.local_addr().ok()?.as_socket()
-    }
-
-    /// The same listener for somebody else.
-    ///
-    /// # Errors
-    /// When there are no descriptors left.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        let (endpoint, file) = (Arc::clone(&self.endpoint), self.file.clone());
-        Ok(Self { socket: self.socket.try_clone()?, endpoint, file })
-    }
-
-    /// Sets what the sockets that it accepts inherit, whoever bound it.
-    pub(crate) fn prepare(&self, keepalive: Keepalive) {
-        if let Some(address) = self.local_addr() {
-            prepare(&self.socket, address, keepalive);
-        }
-    }
-
-    /// The socket, and what must live as long as it listens.
-    pub(crate) fn into_parts(self) -> (OwnedFd, Arc<Endpoint>, Option<Arc<SocketFile>>) {
-        (self.socket.into(), self.endpoint, self.file)
-    }
 }
 
-/// Sets what the sockets that a TCP socket accepts inherit on Linux, which saves a system call for each of them. None
-/// of it can fail but for want of the option.
-pub(crate) fn prepare(socket: &Socket, address: SocketAddr, keepalive: Keepalive) {
-    let _ = socket.set_tcp_nodelay(true);
-    keepalive.apply(socket);
-    #[cfg(target_os = "linux")]
-    loopback::set_unpaced(socket, address);
-    #[cfg(not(target_os = "linux"))]
-    let _ = address;
-}
-
-/// The socket. It is only of use while the listener lives.
+/// Borrows the socket.
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-/// Whether it listens. Where the system does not tell, its first accept(2) does.
+/// Takes the listeners that `is_meant` selects out of `open`, and gives them another endpoint.
+fn take_all(
+    open: &mut Vec<Listener>,
+    endpoint: &Arc<Endpoint>,
+    is_meant: impl Fn(&Listener) -> bool,
+) -> Vec<Listener> {
+    let meant;
+    (meant, *open) = std::mem::take(open).into_iter().partition(is_meant);
+    meant.into_iter().map(|listener| Listener { endpoint: Arc::clone(endpoint), ..listener }).collect()
+}
+
+fn failed(address: &str, source: io::Error) -> Error {
+    Error::Bind { address: address.into(), source }
+}
+
+/// Opens every address that `host:port` resolves to.
+fn open_tcp(
+    written: &str,
+    options: &Options,
+    endpoint: &Arc<Endpoint>,
+    open: &mut Vec<Listener>,
+) -> Result<Vec<Listener>, Error> {
+    let (host, port) = split(written).ok_or_else(|| Error::Address { address: written.into() })?;
+    let unresolved = |source| Error::Resolve { host: host.into(), source };
+    let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(unresolved)?.collect();
+    addresses.dedup();
+    if addresses.is_empty() {
+        return Err(unresolved(io::ErrorKind::NotFound.into()));
+    }
+
+    let keepalive = Keepalive { after: options.keepalive, user_timeout: options.user_timeout };
+    let mut listeners = Vec::with_capacity(addresses.len());
+    let mut last_error = None;
+    for address in addresses {
+        if port == 0 && !listeners.is_empty() {
+            break; // Another address would get another port.
+        }
+        let is_meant = |listener: &Listener| {
+            // The families of a bound socket cannot change, so a socket for other families is not the one meant.
+            let only_v6 = listener.socket.only_v6().unwrap_or_default();
+            listener.is_at(&address.into()) && only_v6 == (options.only_v6 && address.is_ipv6())
+        };
+        let known = take_all(open, endpoint, is_meant);
+        if !known.is_empty() {
+            listeners.extend(known);
+            continue;
+        }
+        match listen_tcp(address, options.only_v6, keepalive) {
+            Ok(socket) => listeners.push(Listener::new(socket, Arc::clone(endpoint), None)),
+            Err(error) if is_unavailable(&error) => last_error = Some(error),
+            Err(source) => return Err(failed(written, source)),
+        }
+    }
+    match last_error {
+        Some(source) if listeners.is_empty() => Err(failed(written, source)),
+        _ => Ok(listeners),
+    }
+}
+
+/// Tells whether this machine lacks the address or its family: a name may have an IPv6 address on a machine without
+/// IPv6. The rest of the name's addresses then suffice.
+fn is_unavailable(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT))
+}
+
+/// Opens the Unix socket at `path`.
+fn open_unix(
+    path: &str,
+    options: &Options,
+    endpoint: Arc<Endpoint>,
+    open: &mut Vec<Listener>,
+) -> io::Result<Listener> {
+    let address = unix_address(path)?;
+    let known = take_all(open, &endpoint, |listener| listener.is_at(&address)).pop();
+    let listener = match known {
+        Some(listener) => listener,
+        None => {
+            let (socket, file) = bind_unix(path, &address)?;
+            Listener::new(socket, endpoint, file.map(Arc::new))
+        }
+    };
+    listen_unix(&listener.socket, path, options.mode, options.owner)?;
+    Ok(listener)
+}
+
+/// Splits `host:port` at the last colon and removes brackets around the host.
+fn split(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !host.is_empty()).then_some((host, port.parse().ok()?))
+}
+
+/// Tells whether a socket listens. If the system does not tell, the first accept(2) does.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn listens(socket: &Socket) -> io::Result<bool> {
     socket.is_listener()
@@ -273,120 +402,4 @@ fn listens(_: &Socket) -> io::Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    fn bind(address: &str) -> Result<Vec<Listener>, Error> {
-        Listener::bind(address, &Options::default())
-    }
-
-    #[test]
-    fn port_0_takes_one_free_port() {
-        let listeners = bind("localhost:0").unwrap();
-        assert_eq!(listeners.len(), 1);
-        assert_ne!(listeners[0].port(), Some(0));
-    }
-
-    #[cfg(target_os = "linux")] // Elsewhere nothing is inherited.
-    #[test]
-    fn who_connects_before_the_engine_starts_is_probed_and_not_delayed_all_the_same() {
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let options = Options { keepalive: seconds(7), user_timeout: seconds(9), ..Options::default() };
-        let listener = Listener::bind("127.0.0.1:0", &options).unwrap().remove(0);
-        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (accepted, _) = listener.socket.accept().unwrap();
-        assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
-        assert!(accepted.keepalive().unwrap() && accepted.tcp_nodelay().unwrap());
-        assert_eq!(accepted.tcp_user_timeout().unwrap(), seconds(9));
-    }
-
-    #[test]
-    fn brackets_around_an_address_are_taken_off() {
-        match bind("[::1]:0") {
-            Ok(listeners) => assert!(listeners[0].local_addr().unwrap().is_ipv6()),
-            // A machine without IPv6 has understood the address all the same.
-            Err(error) => assert!(matches!(error, Error::Bind { .. }), "{error}"),
-        }
-    }
-
-    #[test]
-    fn connections_are_queued_before_anybody_accepts() {
-        let listeners = bind("127.0.0.1:0").unwrap();
-        let address = listeners[0].local_addr().unwrap();
-        let clients: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
-        assert_eq!(clients.len(), 200);
-    }
-
-    #[test]
-    fn a_taken_port_is_named() {
-        let taken = bind("127.0.0.1:0").unwrap();
-        let port = taken[0].port().unwrap();
-        let error = bind(&format!("127.0.0.1:{port}")).unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot listen on 127.0.0.1:{port}: Address already in use"));
-    }
-
-    #[test]
-    fn a_host_that_does_not_resolve_is_named() {
-        let error = bind("no-such-host.invalid:80").unwrap_err();
-        assert!(error.to_string().starts_with("cannot resolve no-such-host.invalid: "), "{error}");
-    }
-
-    #[test]
-    fn what_is_no_address_is_named() {
-        for address in ["", "80", "host", "host:", ":80", "host:http", "host:65536", "unix:relative"] {
-            let error = bind(address).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("cannot listen on {address:?}: ")), "{error}");
-        }
-    }
-
-    /// A path that nothing else uses.
-    fn temporary(name: &str) -> String {
-        let path = std::env::temp_dir().join(format!("proxymachine-{name}-{}", std::process::id()));
-        let _ = fs::remove_file(&path);
-        path.to_str().unwrap().into()
-    }
-
-    #[test]
-    fn a_unix_socket_has_the_mode_it_should_have_and_leaves_no_file() {
-        let path = temporary("mode");
-        let options = Options { mode: Some(0o640), ..Options::default() };
-        let listeners = Listener::bind(&format!("unix:{path}"), &options).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        std::os::unix::net::UnixStream::connect(&path).unwrap();
-        drop(listeners);
-        assert!(!fs::exists(&path).unwrap());
-    }
-
-    #[test]
-    fn a_stale_socket_file_is_taken_over_and_a_live_one_is_not() {
-        let path = temporary("stale");
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap()); // Leaves its file behind.
-        let address = format!("unix:{path}");
-        let first = bind(&address).unwrap();
-        let error = bind(&address).unwrap_err().to_string();
-        assert_eq!(error, format!("cannot listen on {address}: another process listens there"));
-        std::os::unix::net::UnixStream::connect(&path).unwrap();
-        drop(first);
-    }
-
-    #[test]
-    fn a_file_that_is_no_socket_is_left_alone() {
-        let path = temporary("file");
-        fs::write(&path, "precious").unwrap();
-        assert!(bind(&format!("unix:{path}")).is_err());
-        assert_eq!(fs::read(&path).unwrap(), b"precious");
-        fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn an_abstract_name_has_no_file() {
-        let address = format!("unix:@proxymachine-{}", std::process::id());
-        let listeners = bind(&address).unwrap();
-        assert!(bind(&address).is_err());
-        drop(listeners);
-        assert!(bind(&address).is_ok());
-    }
-}
+mod tests;

@@ -1,11 +1,11 @@
-//! The PROXY protocol: who the client of a load balancer is, said before the client's own bytes.
+//! The PROXY protocol: a load balancer sends the client's address before the client's own bytes.
 //!
-//! HAProxy's document "The PROXY protocol" is its specification: a line of text (version 1) or a binary
-//! header (version 2). Nothing in a header proves who sent it, so whoever calls [`parse`] knows by the
-//! peer's address that it is a trusted load balancer, and then insists on a header.
+//! HAProxy's document "The PROXY protocol" specifies a line of text (version 1) and a binary header (version 2). A
+//! header does not prove its origin. So the caller of [`parse`] checks that the peer's address is that of a trusted
+//! proxy, and then requires a header.
 //!
-//! The crate proxy-header reads and writes headers. Here it is only told where one ends: a header comes
-//! in pieces, and the crate does not tell every beginning of one from what is none.
+//! The crate proxy-header reads and writes headers. This module finds where a header ends: headers come in pieces, and
+//! the crate does not tell every beginning of a header from other bytes.
 //!
 //! ```
 //! use proxymachine_engine::proxy_protocol::{Parsed, Version, header, parse};
@@ -20,6 +20,7 @@
 //! assert_eq!(&received[len..], b"GET / HTTP/1.1\r\n");
 //! ```
 
+mod error;
 mod frame;
 mod tlv;
 
@@ -28,64 +29,38 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use proxy_header::{ParseConfig, ProxiedAddress, ProxyHeader};
 
-/// What the bytes received so far are.
+pub use self::error::HeaderError;
+pub use self::tlv::Tlv;
+
+/// The result of parsing the bytes received so far.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// The beginning of a header. It is read again when more has arrived: a sender cuts where it likes.
+    /// The beginning of a header. The caller parses again when more bytes have come.
     Incomplete,
-    /// A header, and perhaps the client's first bytes behind it.
+    /// A header, perhaps followed by the client's first bytes.
     Header {
-        /// What it says.
+        /// The header.
         header: Header,
-        /// Its length: from here on the bytes are the client's.
+        /// Length of the header; the bytes after it are the client's.
         len: usize,
     },
-    /// Whatever follows, this is no header.
-    Refused(Refusal),
+    /// The bytes are not a header, whatever follows.
+    Invalid(HeaderError),
 }
 
-/// What a header says.
+/// The contents of a header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
-    /// The client. None if the load balancer speaks for itself (a health check) or names no address
-    /// of the internet: then the connection's own addresses count.
+    /// Address of the client. `None` for a connection of the load balancer itself (a health check) or for an
+    /// address of another family: then the connection's own addresses count.
     pub source: Option<SocketAddr>,
-    /// Where the client connected to. None whenever `source` is.
+    /// Address that the client connected to. `None` if `source` is.
     pub destination: Option<SocketAddr>,
-    /// What else version 2 tells.
+    /// The TLVs of version 2.
     pub tlvs: Box<[Tlv]>,
 }
 
-/// A type, as the specification numbers them, and a value.
-pub type Tlv = (u8, Box<[u8]>);
-
-/// Why some bytes are no header. Displays as the end of a sentence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// They do not begin as one.
-    #[error("no PROXY header")]
-    Missing,
-    /// Whoever sent it is not trusted. [`parse`] does not know that, its caller does.
-    #[error("PROXY header from an address that is not trusted")]
-    Untrusted,
-    /// It is longer than any that makes sense.
-    #[error("PROXY header too long")]
-    TooLong,
-    /// Version 2 only: neither LOCAL nor PROXY of that version.
-    #[error("PROXY header of an unknown version or command")]
-    Command,
-    /// An address or a port is none, is cut off, or is of a family that is not in the specification.
-    #[error("PROXY header with a malformed address")]
-    Address,
-    /// What follows the addresses is no sequence of TLVs.
-    #[error("PROXY header with a malformed TLV")]
-    Tlv,
-    /// It was damaged on its way.
-    #[error("PROXY header with a wrong checksum")]
-    Checksum,
-}
-
-/// Which of the two formats to write.
+/// The format of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// A line of text.
@@ -94,33 +69,33 @@ pub enum Version {
     Two,
 }
 
-/// Reads the header at the beginning of `received`.
+/// Parses the header at the beginning of `received`.
 #[must_use]
 pub fn parse(received: &[u8]) -> Parsed {
     let read = |len| match read(&received[..len]) {
         Ok(header) => Parsed::Header { header, len },
-        Err(refusal) => Parsed::Refused(refusal),
+        Err(refusal) => Parsed::Invalid(refusal),
     };
     match frame::len(received) {
         Ok(len) => len.map_or(Parsed::Incomplete, read),
-        Err(refusal) => Parsed::Refused(refusal),
+        Err(refusal) => Parsed::Invalid(refusal),
     }
 }
 
-/// Reads a header of which nothing is missing, and behind which nothing stands.
-fn read(bytes: &[u8]) -> Result<Header, Refusal> {
+/// Parses exactly one complete header.
+fn read(bytes: &[u8]) -> Result<Header, HeaderError> {
     if frame::is_local(bytes) {
         return Ok(Header::default());
     }
     let parsed = ProxyHeader::parse(bytes, ParseConfig::default());
-    let (header, _) = parsed.ok().filter(|&(_, len)| len == bytes.len()).ok_or(Refusal::Address)?;
+    let (header, _) = parsed.ok().filter(|&(_, len)| len == bytes.len()).ok_or(HeaderError::Address)?;
     let (source, destination) =
         header.proxied_address().map(|address| (address.source, address.destination)).unzip();
     let tlvs = if frame::is_binary(bytes) { tlv::read(bytes)? } else { Box::default() };
     Ok(Header { source, destination, tlvs })
 }
 
-/// Writes a header. Without both addresses it says that there are none to tell: UNKNOWN or LOCAL.
+/// Writes a header. If an address is missing, the header is UNKNOWN or LOCAL.
 #[must_use]
 pub fn header(version: Version, source: Option<SocketAddr>, destination: Option<SocketAddr>) -> Bytes {
     let header = source.zip(destination).map_or_else(ProxyHeader::with_local, |(source, destination)| {
@@ -136,8 +111,7 @@ pub fn header(version: Version, source: Option<SocketAddr>, destination: Option<
     bytes.into()
 }
 
-/// IPv4 if both are, be it as IPv4-mapped IPv6: that is how a listener for both families sees them.
-/// A header has one family, so otherwise both are IPv6.
+/// Converts the addresses to one family, as a header requires: IPv4 if both are IPv4 or IPv4-mapped, else IPv6.
 fn in_one_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, SocketAddr) {
     let ips = match (source.ip().to_canonical(), destination.ip().to_canonical()) {
         (IpAddr::V4(source), IpAddr::V6(destination)) => (source.to_ipv6_mapped().into(), destination.into()),

@@ -1,17 +1,21 @@
-//! Who decides.
+//! The interface of the code that decides where connections go.
+
+pub mod client;
+pub mod remote;
+pub mod verdict;
 
 use std::future::{Future, Ready};
 
 use bytes::Bytes;
 
-use crate::{Answer, Client, Verdict};
+use crate::{Client, TimedVerdict, Verdict};
 
 /// Decides where a connection goes.
 ///
-/// It is asked once for each chunk of an undecided connection and never again once it has decided.
-/// If the connection ends first, the returned future is dropped.
+/// The engine asks once for each chunk of an undecided connection, and not again after a decision. If the
+/// connection ends first, the engine drops the returned future.
 ///
-/// What returns an `Option` is not asked at all where that is `None`. A closure is a router, too:
+/// A method that returns `None` has no opinion. A closure is a router, too:
 ///
 /// ```
 /// # use proxymachine_engine::{Client, Router, Verdict};
@@ -21,27 +25,33 @@ use crate::{Answer, Client, Verdict};
 /// });
 /// ```
 pub trait Router: Send + Sync + 'static {
-    /// `data` is everything that `client` has sent so far, never empty.
-    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Answer> + Send;
+    /// Returns a verdict on `data`: everything that `client` has sent so far, never empty.
+    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = TimedVerdict> + Send;
 
-    /// Whether it looks at [`Client::local`], which costs a system call.
+    /// Tells whether the router reads [`Client::local`], which costs a system call.
     fn wants_local(&self) -> bool {
         false
     }
 
-    /// Before `client` has sent anything: for protocols in which the server speaks first.
-    fn accepted(&self, _client: &Client) -> Option<impl Future<Output = Answer> + Send> {
-        None::<Ready<Answer>>
+    /// Tells whether the router reads [`Limits::connections`](crate::Limits::connections). If so, connections are counted
+    /// by source, even without a limit.
+    fn wants_connections(&self) -> bool {
+        false
     }
 
-    /// `Config::decision_timeout` is over; `data` is all that has come, perhaps nothing. To wait means
-    /// to wait as long again.
-    fn timed_out(&self, _client: &Client, _data: Bytes) -> Option<impl Future<Output = Answer> + Send> {
-        None::<Ready<Answer>>
+    /// Returns a verdict before `client` has sent anything, for protocols in which the server speaks first.
+    fn accepted(&self, _client: &Client) -> Option<impl Future<Output = TimedVerdict> + Send> {
+        None::<Ready<TimedVerdict>>
     }
 
-    /// The backend, named as in the route, failed. The answer may have last words for the client, or,
-    /// if nothing could be connected, another route.
+    /// Returns a verdict after `Config::decision_timeout` on `data`, which may be empty. [`Verdict::Wait`] grants
+    /// the same time again.
+    fn timed_out(&self, _client: &Client, _data: Bytes) -> Option<impl Future<Output = TimedVerdict> + Send> {
+        None::<Ready<TimedVerdict>>
+    }
+
+    /// Returns a verdict after a backend, named as in the route, has failed: a last message for the client or, if no
+    /// backend could be connected, another route.
     fn failed(
         &self,
         _client: &Client,
@@ -52,14 +62,14 @@ pub trait Router: Send + Sync + 'static {
     }
 }
 
-/// How a backend failed.
+/// The failure of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// It could not be reached.
+    /// The connect failed.
     Connect,
-    /// It was connected and closed without having sent a byte.
+    /// The backend closed without having sent a byte.
     Premature,
-    /// It did not send its first byte in time.
+    /// The backend did not send its first byte in time.
     Inactivity,
 }
 
@@ -68,7 +78,7 @@ where
     F: Fn(&Client, Bytes) -> A + Send + Sync + 'static,
     A: Future<Output = Verdict> + Send,
 {
-    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Answer> + Send {
+    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = TimedVerdict> + Send {
         let verdict = self(client, data);
         async { verdict.await.into() }
     }

@@ -1,295 +1,450 @@
 //! One client, from accept to close.
 
+pub(crate) mod guard;
+
+mod admission;
+mod after_relay;
+mod decide;
+pub(crate) mod first_bytes;
+mod linger;
+mod not_served;
+mod pass_reset;
+mod preread;
+mod send;
+mod start_tls;
+
 use std::future::{Future, poll_fn};
-use std::io;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 
-use crate::account::Account;
-use crate::decide::{decide, reset};
-use crate::dial::dial;
-use crate::farewell::{linger, may_lose_words, send_all};
-use crate::meters::{Count, Meters, Time};
-use crate::relay::{self, Outcome, relay};
+use self::admission::{admit, announces_late, close_at_once};
+use self::after_relay::after_relay;
+use self::decide::{decide, wait_for_reset};
+use self::first_bytes::FirstBytes;
+use self::guard::{ConnectionGuard, EngineShared};
+use self::linger::{end_encrypted, linger, may_lose_data};
+use self::not_served::report_not_served;
+use self::send::{send, send_now};
+use crate::dial::{Dial, DialFailure};
+use crate::limits::{Held, SourceLimit};
+use crate::net::socket::Socket;
+use crate::observer::metrics::{Counter, ListenerMetrics, Timing};
+use crate::relay::{self, relay};
 use crate::router::Failure;
-use crate::server::{Admission, Context};
-use crate::socket::{Socket, is_would_block};
-use crate::{Client, End, Observer, Remote, Route, Router, Verdict, proxy_protocol};
+use crate::tls::Transport;
+use crate::{Client, ConnectionRecord, End, Observer, Reason, Remote, Route, Router, Upstream, Verdict};
 
-/// How often the router may name another backend for one client after the last one could not be reached.
+/// How often the router may name another backend for one client after a failed connect.
 const MAX_REDIRECTS: u32 = 10;
+
+/// Starts the session of a client that was just accepted, or closes the client at once if its source is over a limit.
+pub(crate) fn start<R: Router, O: Observer>(socket: Socket, mut guard: ConnectionGuard<R, O>) {
+    let (shared, client, record, held) = guard.parts();
+    let is_known = !client.endpoint().expects_header();
+    if let Err(end) = if is_known { admit(shared, client, held) } else { Ok(()) } {
+        report(shared, client, record, &end);
+        close_at_once(&socket);
+        drop(socket);
+        guard.end();
+        return;
+    }
+    if !announces_late(shared, client) {
+        shared.observer.announced(client);
+    }
+    tokio::spawn(run(Transport::new(socket), guard));
+}
 
 /// Serves one client to its end.
 ///
-/// What waits is small: the long steps are boxed and gone when they are over, so that a relaying connection
-/// does not carry the room that deciding, dialing and taking leave need. (An `async fn` would hold its arguments
-/// twice.)
+/// A waiting connection is small: the long steps are boxed and freed when they are over, so that a relaying
+/// connection does not carry the state of deciding, dialing and lingering. (An `async fn` would hold its
+/// arguments twice.) The guard lends its parts for each step, since references would be kept beside it.
 #[expect(clippy::manual_async_fn)]
-pub(crate) fn run<R: Router, O: Observer>(
-    socket: Socket,
-    mut admission: Admission<R, O>,
+fn run<R: Router, O: Observer>(
+    transport: Transport,
+    mut guard: ConnectionGuard<R, O>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let (context, client, account) = admission.parts();
-        let served = guarded(Box::pin(serve(context, &socket, client, account))).await;
-        let heard_all = {
-            let (complaint, heard_all) = conclude(context, &socket, client, account, served);
-            if let Some(complaint) = complaint {
-                guarded(complaint).await;
-            }
-            heard_all
-        };
-        let unsure = if heard_all { None } else { may_lose_words(&socket) };
-        if let Some(unsent) = unsure {
-            Box::pin(linger(&socket, unsent, context.config.linger)).await;
+        let served = {
+            let (shared, client, record, held) = guard.parts();
+            catch_panic(Box::pin(serve(shared, &transport, client, record, held)))
         }
-        drop(socket);
-        admission.end();
+        .await;
+        let is_done = {
+            let (notification, is_done) = {
+                let (shared, client, record, _) = guard.parts();
+                conclude(shared, &transport, client, record, served)
+            };
+            if let Some(notification) = notification {
+                catch_panic(notification).await;
+            }
+            is_done
+        };
+        if transport.is_encrypted() {
+            Box::pin(end_encrypted(&transport, guard.linger())).await;
+        }
+        let pending = if is_done { None } else { may_lose_data(transport.socket()) };
+        if let Some(pending) = pending {
+            Box::pin(linger(transport.socket(), pending, guard.linger())).await;
+        }
+        drop(transport);
+        guard.end();
     }
 }
 
-/// Tells why it has ended. Returns what is still to be done about it, and whether all that the client sent was
-/// read. A function, since a coroutine would keep the reason as long as it waits.
+/// How a session ended: the reason, unless it was reported already, and whether the client's socket may be closed at
+/// once: its stream was read to its end, or the connection is reset.
+type Served = (Option<End>, bool);
+
+/// Reports why the connection has ended. Returns the step that tells the router of a backend's failure, if there is
+/// one, and whether the client's socket may be closed at once. A function, since a coroutine would keep the reason
+/// while it waits.
 fn conclude<'a, R: Router, O: Observer>(
-    context: &'a Context<R, O>,
-    socket: &'a Socket,
+    shared: &'a EngineShared<R, O>,
+    transport: &'a Transport,
     client: &'a Client,
-    account: &'a mut Account,
-    served: Option<(End, bool)>,
+    record: &'a mut ConnectionRecord,
+    served: Option<Served>,
 ) -> (Option<Pin<Box<impl Future<Output = ()> + Send + use<'a, R, O>>>>, bool) {
-    let (end, heard_all) = served.unwrap_or((End::Failed, false));
-    account.end(&end);
-    count_limit(client.meters(), &end);
-    context.observer.ended(client, &end);
-    let complaint = blamed(&end).is_some().then(|| Box::pin(complain(context, socket, client, account, end)));
-    (complaint, heard_all)
-}
-
-/// What a relay's outcome means for the connection.
-fn relayed_end((outcome, client_ended): &(Outcome, bool), socket: &Socket, account: &Account) -> End {
-    let remote = || account.remote.clone().expect("it was connected");
-    match *outcome {
-        Outcome::Finished => End::Relayed,
-        Outcome::Abandoned => End::ClientLeftFirst,
-        Outcome::Idle { limit } => End::Idle { remote: remote(), limit },
-        _ if *client_ended || socket.has_ended() => End::ClientLeftFirst,
-        Outcome::Unanswered => End::ClosedPrematurely { remote: remote() },
-        Outcome::Inactive { elapsed, limit } => End::Inactive { remote: remote(), elapsed, limit },
+    let (end, is_done) = served.unwrap_or((Some(End::Failed), false));
+    if let Some(end) = &end {
+        report(shared, client, record, end);
     }
+    // The backend's socket is closed, so that its place is free.
+    record.traffic.lease = None;
+    let Some(end) = end else { return (None, is_done) };
+    let notification = backend_failure(&end)
+        .is_some()
+        .then(|| Box::pin(notify_backend_failure(shared, transport, client, record, end)));
+    (notification, is_done)
 }
 
-/// A panic, which would be a defect, ends its own connection like any other reason: None.
-fn guarded<F: Future + Unpin>(mut step: F) -> impl Future<Output = Option<F::Output>> {
+/// Records and reports why the connection has ended.
+fn report<R: Router, O: Observer>(
+    shared: &EngineShared<R, O>,
+    client: &Client,
+    record: &mut ConnectionRecord,
+    end: &End,
+) {
+    record.end(end);
+    if let End::ClosedPrematurely { .. } = end {
+        let reason = record.reason().unwrap_or(Reason::Closed);
+        if let Some(lease) = &mut record.traffic.lease {
+            lease.failed(reason.word());
+        }
+    }
+    count_limit(client.metrics(), end);
+    shared.observer.connection_ended(client, end);
+}
+
+/// Resolves to `None` if `step` panics: a defect ends one connection and not the process.
+fn catch_panic<F: Future + Unpin>(mut step: F) -> impl Future<Output = Option<F::Output>> {
     poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut step).poll(cx))) {
         Ok(polled) => polled.map(Some),
         Err(_) => Poll::Ready(None),
     })
 }
 
-/// The backend that is to blame for an end, once it was connected.
-fn blamed(end: &End) -> Option<(Failure, &Remote)> {
+/// Returns the failure of a connected backend that `end` stands for.
+fn backend_failure(end: &End) -> Option<(Failure, &Remote)> {
     match end {
-        End::ClosedPrematurely { remote } => Some((Failure::Premature, remote)),
+        End::ClosedPrematurely { remote, .. } => Some((Failure::Premature, remote)),
         End::Inactive { remote, .. } => Some((Failure::Inactivity, remote)),
         _ => None,
     }
 }
 
-/// Tells the router of it, which may have last words for the client.
-async fn complain<R: Router, O: Observer>(
-    context: &Context<R, O>,
-    socket: &Socket,
+/// Tells the router of a backend's failure and sends the client the router's last message, if there is one.
+async fn notify_backend_failure<R: Router, O: Observer>(
+    shared: &EngineShared<R, O>,
+    transport: &Transport,
     client: &Client,
-    account: &mut Account,
+    record: &mut ConnectionRecord,
     end: End,
 ) {
-    let Some((failure, remote)) = blamed(&end) else { return };
-    let Some(question) = context.router.failed(client, failure, remote.to_string()) else { return };
-    if let Some(Verdict::Close(Some(words))) = question.await {
-        send(context, socket, words, client, account).await;
+    let message = last_message(shared, client, &end).await;
+    send(transport, message, shared.config.linger, client, record).await;
+}
+
+/// Tells the router of a backend's failure. Returns the router's last message; empty without a failure or message.
+async fn last_message<R: Router, O: Observer>(
+    shared: &EngineShared<R, O>,
+    client: &Client,
+    end: &End,
+) -> Bytes {
+    let Some((failure, remote)) = backend_failure(end) else { return Bytes::new() };
+    let Some(question) = shared.router.failed(client, failure, remote.to_string()) else {
+        return Bytes::new();
+    };
+    match question.await {
+        Some(Verdict::Close(Some(message))) => message,
+        _ => Bytes::new(),
     }
 }
 
-/// Why it ended, and whether all that the client sent was read, to its end.
-#[expect(clippy::manual_async_fn)] // as for run()
+/// Decides, dials and relays.
+#[expect(clippy::manual_async_fn)] // As for run().
 fn serve<'a, R: Router, O: Observer>(
-    context: &'a Context<R, O>,
-    socket: &'a Socket,
+    shared: &'a Arc<EngineShared<R, O>>,
+    transport: &'a Transport,
     client: &'a mut Client,
-    account: &'a mut Account,
-) -> impl Future<Output = (End, bool)> + Send + use<'a, R, O> {
+    record: &'a mut ConnectionRecord,
+    held: &'a mut Held,
+) -> impl Future<Output = Served> + Send + use<'a, R, O> {
     async move {
-        let decided = match Box::pin(decide(context, socket, client, account)).await {
+        let decided = match Box::pin(decide(shared, transport, client, record, held)).await {
             Ok(decided) => decided,
-            Err(end) => return (end, false),
+            Err(end @ End::SourceLimit { .. }) => {
+                close_at_once(transport.socket());
+                return (Some(end), true);
+            }
+            Err(end) => return (Some(end), false),
         };
-        let (server, start) = match Box::pin(establish(context, socket, client, account, decided)).await {
-            Ok(connected) => connected,
-            Err(end) => return (end, false),
+        let (backend, start) =
+            match Box::pin(establish(shared, transport, client, record, held, decided)).await {
+                Ok(connected) => connected,
+                Err(end) => return (Some(end), false),
+            };
+        // Boxed, since few upstreams end the sessions of a server that is down. A relay is created where it is awaited: a
+        // coroutine has room for a variable that was moved, too.
+        let down = record.traffic.lease.as_mut().and_then(|lease| lease.take_down_signal()).map(Box::pin);
+        let is_encrypted = transport.is_encrypted() || backend.is_encrypted();
+        let (served, step) = if is_encrypted {
+            let (traffic, metrics) = (&mut record.traffic, client.metrics());
+            // Not boxed: the coroutine has the room, which a relay between sockets needs.
+            let relayed = match down {
+                None => relay(transport, &backend, start, traffic, metrics).await,
+                Some(down) => {
+                    match unless_down(relay(transport, &backend, start, traffic, metrics), down).await {
+                        Some(relayed) => relayed,
+                        None => return (Some(server_down(record)), false),
+                    }
+                }
+            };
+            count_truncated(transport, &backend, client.metrics());
+            after_relay(shared, transport, client, record, &backend, relayed)
+        } else {
+            let (socket, server) = (transport.socket(), backend.socket());
+            let (traffic, metrics) = (&mut record.traffic, client.metrics());
+            let relayed = match down {
+                None => relay(socket, server, start, traffic, metrics).await,
+                Some(down) => match unless_down(relay(socket, server, start, traffic, metrics), down).await {
+                    Some(relayed) => relayed,
+                    None => return (Some(server_down(record)), false),
+                },
+            };
+            after_relay(shared, transport, client, record, &backend, relayed)
         };
-        let relayed = relay(socket, &server, start, &mut account.traffic, client.meters()).await;
-        drop(server);
-        (relayed_end(&relayed, socket, account), relayed.1)
+        match step {
+            Some(step) => catch_panic(step).await.unwrap_or((None, false)),
+            None => served,
+        }
     }
 }
 
-/// Dials, and dials again where the router knows another way. Returns what the relay begins with.
-async fn establish<R: Router, O: Observer>(
-    context: &Context<R, O>,
-    socket: &Socket,
-    client: &mut Client,
-    account: &mut Account,
-    (mut verdict, mut received): (Verdict, Bytes),
-) -> Result<(Socket, relay::Start), End> {
+/// Returns the reason for the end of a session whose server was found down.
+fn server_down(record: &ConnectionRecord) -> End {
+    End::ServerDown { remote: record.remote.clone().expect("a relay has a backend") }
+}
+
+/// Awaits a relay, unless a check finds the server down.
+fn unless_down<T>(
+    relaying: impl Future<Output = T>,
+    mut down: Pin<Box<impl Future<Output = ()>>>,
+) -> Pin<Box<impl Future<Output = Option<T>>>> {
+    Box::pin(async move {
+        tokio::select! {
+            biased;
+            relayed = relaying => Some(relayed),
+            () = &mut down => None,
+        }
+    })
+}
+
+/// How dialing the backends of one route ended.
+enum Dialed {
+    /// This backend is connected.
+    Connected(Transport, Remote),
+    /// No backend could be connected.
+    Failed(DialFailure),
+    /// The client reset its connection meanwhile.
+    ClientReset,
+}
+
+/// Follows the router's verdicts until a backend is connected, and reports what the client has sent if there is none.
+async fn establish<'a, R: Router, O: Observer>(
+    shared: &'a EngineShared<R, O>,
+    transport: &Transport,
+    client: &Client,
+    record: &mut ConnectionRecord,
+    held: &mut Held,
+    (verdict, mut received): (Verdict, Bytes),
+) -> Result<(Transport, relay::Start<'a>), End> {
+    let established = connect(shared, transport, client, record, held, verdict, &mut received).await;
+    if let Err(end) = &established {
+        report_not_served(shared, transport, client, record, end, &received);
+    }
+    established
+}
+
+/// Follows the router's verdicts until a backend is connected. Returns the backend and the start of the relay. On failure
+/// `received` is what the client has sent so far.
+async fn connect<'a, R: Router, O: Observer>(
+    shared: &'a EngineShared<R, O>,
+    transport: &Transport,
+    client: &Client,
+    record: &mut ConnectionRecord,
+    held: &mut Held,
+    mut verdict: Verdict,
+    received: &mut Bytes,
+) -> Result<(Transport, relay::Start<'a>), End> {
     let mut failures = 0;
+    let mut has_sent = !received.is_empty();
+    // The upstream without room for which the last route has failed.
+    let mut full: Option<Arc<Upstream>> = None;
+    let failed = |full: Option<Arc<Upstream>>| match full {
+        Some(upstream) => End::UpstreamFull { upstream: upstream.name().into() },
+        None => End::ConnectFailed,
+    };
     loop {
         let mut route = match verdict {
             Verdict::Connect(route) => route,
-            Verdict::Close(words) => {
-                Box::pin(send(context, socket, words.unwrap_or_default(), client, account)).await;
-                return Err(if failures == 0 { End::Refused } else { End::ConnectFailed });
+            Verdict::Close(message) => {
+                let message = message.unwrap_or_default();
+                Box::pin(send(transport, message, shared.config.linger, client, record)).await;
+                return Err(if failures == 0 { End::ClosedByRouter } else { failed(full) });
             }
-            Verdict::Wait(_) => unreachable!("decide() waits, and after a failure there is no waiting"),
-        };
-        let to_client = match route.reply.take() {
-            Some(reply) => {
-                let len = reply.len();
-                let rest = send_some(socket, reply).map_err(|_| End::ClientLeftFirst)?;
-                account.traffic.to_client += (len - rest.len()) as u64;
-                client.meters().add(Count::ToClient, (len - rest.len()) as u64);
-                rest
+            Verdict::Fault(fault) => return Err(End::RouterFailed { fault }),
+            Verdict::Wait(_) | Verdict::Tls(_) => {
+                unreachable!("decide() does both, and after a failure there is neither")
             }
-            None => Bytes::new(),
         };
-        let substitute = route.data.take();
-        let is_replay = substitute.is_none();
-        let data = substitute.unwrap_or_else(|| mem::take(&mut received));
-        let inactivity_timeout = route.inactivity_timeout;
-        let header = introduction(&route, socket, client);
-        let mut to_server = joined(&header, data);
-        let len = to_server.len();
-        let begun = Instant::now();
-        let dialed = tokio::select! {
-            biased;
-            dialed = dial(&context.config, &*context.observer, client, account, &route, &mut to_server) => dialed.map_err(Some),
-            () = reset(socket) => Err(None),
-        };
-        let now = Instant::now();
-        let taken = now.saturating_duration_since(begun);
-        account.dialed(taken);
-        let rounds = match dialed {
-            Ok((server, index)) => {
-                account.connected(now);
-                client.meters().took(Time::Connect, taken);
-                let sent = (len - to_server.len()) as u64;
-                account.traffic.to_server += sent;
-                client.meters().add(Count::ToServer, sent);
-                account.remote = Some(route.into_remote(index));
+        if let Some(limit) = route.limit.take() {
+            if let Err(exceeded) = shared.limits.acquire(&limit.limits, held) {
+                Box::pin(send(transport, limit.over, shared.config.linger, client, record)).await;
+                return Err(End::KeyLimit { key: exceeded.key, max: exceeded.max });
+            }
+        }
+        let reply = route.reply.take().unwrap_or_default();
+        let to_client = send_now(transport, reply, client, record).map_err(|_| End::ClientLeftFirst)?;
+        let mut first = FirstBytes::new(&mut route, received);
+        let dialed = dial_until_reset(shared, transport, client, record, &route, &mut first, &mut has_sent);
+        let failure = match dialed.await {
+            Dialed::Connected(backend, remote) => {
                 let start = relay::Start {
-                    to_server,
+                    to_backend: first.unsent,
                     to_client,
-                    inactivity_timeout,
-                    half_closed_timeout: context.config.half_closed_timeout,
-                    idle_timeout: context.config.idle_timeout,
+                    inactivity_timeout: route.inactivity_timeout,
+                    half_closed_timeout: shared.config.half_closed_timeout,
+                    idle_timeout: shared.config.idle_timeout,
+                    keepalive: Some(&shared.config),
                 };
-                return Ok((server, start));
+                record.remote = Some(remote);
+                return Ok((backend, start));
             }
-            Err(None) => return Err(End::ClientLeftFirst),
-            Err(Some(rounds)) => rounds,
+            Dialed::ClientReset => return Err(End::ClientLeftFirst),
+            Dialed::Failed(failure) => failure,
         };
-        client.meters().count(Count::ConnectFailures);
-        Box::pin(send(context, socket, to_client, client, account)).await;
-        if socket.has_ended() {
+        if let Some(replay) = first.into_received() {
+            *received = replay;
+        }
+        client.metrics().connect_failed(record.dial_reason());
+        Box::pin(send(transport, to_client, shared.config.linger, client, record)).await;
+        if transport.has_ended() {
             return Err(End::ClientLeftFirst);
         }
-        context.observer.connect_failed(client, &route, rounds);
-        verdict = Box::pin(next_route(context, client, &route, failures)).await?;
-        failures += 1;
-        if is_replay {
-            // Nothing of it was sent, so it is the next backend's.
-            to_server.advance(header.len());
-            received = to_server;
+        match &failure.full {
+            Some(upstream) => shared.observer.upstream_full(client, upstream.name()),
+            None => shared.observer.connect_failed(client, &route, failure.rounds, record.dial_reason()),
         }
+        full = failure.full;
+        verdict = match Box::pin(next_verdict(shared, client, &route, failures)).await {
+            Some(verdict) => verdict,
+            None => return Err(failed(full)),
+        };
+        failures += 1;
     }
 }
 
-/// What the router says when a route has failed: another one, or last words.
-async fn next_route<R: Router, O: Observer>(
-    context: &Context<R, O>,
+/// Dials the route's backends unless the client resets its connection, and records the result.
+async fn dial_until_reset<R: Router, O: Observer>(
+    shared: &EngineShared<R, O>,
+    transport: &Transport,
+    client: &Client,
+    record: &mut ConnectionRecord,
+    route: &Route,
+    first: &mut FirstBytes,
+    has_sent: &mut bool,
+) -> Dialed {
+    let begun = Instant::now();
+    record.dialing(begun.saturating_duration_since(client.accepted()));
+    let mut dial = Dial {
+        config: &shared.config,
+        resolver: &shared.resolver,
+        observer: &*shared.observer,
+        client,
+        record,
+        route,
+        socket: transport.socket(),
+        has_sent,
+    };
+    let dialed = tokio::select! {
+        biased;
+        dialed = dial.run(first) => match dialed {
+            Ok((backend, remote)) => Dialed::Connected(backend, remote),
+            Err(failure) => Dialed::Failed(failure),
+        },
+        () = wait_for_reset(transport.socket()) => Dialed::ClientReset,
+    };
+    let now = Instant::now();
+    if let Dialed::Connected(..) = dialed {
+        record.connected(now, client.accepted());
+        client.metrics().took(Timing::Connect, now.saturating_duration_since(begun));
+        record.traffic.sent_to_backend(first.sent(), client.metrics());
+    }
+    dialed
+}
+
+/// Asks the router what to do after a failed route: take another one, or close with a last message. Returns `None` if the
+/// connection ends.
+async fn next_verdict<R: Router, O: Observer>(
+    shared: &EngineShared<R, O>,
     client: &Client,
     route: &Route,
     failures: u32,
-) -> Result<Verdict, End> {
-    let Some(question) = context.router.failed(client, Failure::Connect, route.to_string()) else {
-        return Err(End::ConnectFailed);
-    };
+) -> Option<Verdict> {
+    let question = shared.router.failed(client, Failure::Connect, route.to_string())?;
     match question.await {
         Some(Verdict::Connect(_)) if failures == MAX_REDIRECTS => {
-            context.observer.redirected_too_often(client, MAX_REDIRECTS);
-            Err(End::ConnectFailed)
+            shared.observer.redirected_too_often(client, MAX_REDIRECTS);
+            None
         }
-        None | Some(Verdict::Wait(_)) => Err(End::ConnectFailed),
-        Some(verdict) => Ok(verdict),
+        None | Some(Verdict::Wait(_) | Verdict::Tls(_)) => None,
+        verdict => verdict,
     }
 }
 
-/// Sends the client some words, and counts them.
-async fn send<R: Router, O: Observer>(
-    context: &Context<R, O>,
-    socket: &Socket,
-    words: Bytes,
-    client: &Client,
-    account: &mut Account,
-) {
-    let before = account.to_client();
-    send_all(socket, words, context.config.linger, &mut account.traffic).await;
-    client.meters().add(Count::ToClient, account.to_client() - before);
+/// Counts the sides that ended without a close_notify.
+fn count_truncated(client: &Transport, backend: &Transport, metrics: &ListenerMetrics) {
+    let sides = [client, backend].into_iter().filter(|side| side.was_truncated());
+    metrics.add(Counter::TlsTruncated, sides.count() as u64);
 }
 
-/// A limit that ended a connection. The relay counts its own.
-fn count_limit(meters: &Meters, end: &End) {
+/// Counts a limit that ended a connection before the relay, which counts its own.
+fn count_limit(metrics: &ListenerMetrics, end: &End) {
     match end {
-        End::PrereadFull { .. } => meters.count(Count::LimitPreread),
-        End::DecisionTimeout { .. } => meters.count(Count::LimitDecision),
+        End::PrereadFull { .. } => metrics.count(Counter::LimitPreread),
+        End::DecisionTimeout { .. } => metrics.count(Counter::LimitDecision),
+        End::SourceLimit { limit: SourceLimit::Connections, .. } => {
+            metrics.count(Counter::LimitSourceConnections);
+        }
+        End::SourceLimit { limit: SourceLimit::Rate, .. } => metrics.count(Counter::LimitSourceRate),
+        End::KeyLimit { .. } => metrics.count(Counter::LimitKey),
         _ => {}
     }
-}
-
-/// What tells the backend who the client is, if the route wants that.
-fn introduction(route: &Route, socket: &Socket, client: &Client) -> Bytes {
-    match route.proxy_protocol {
-        Some(version) => {
-            proxy_protocol::header(version, client.address(), client.local().or_else(|| socket.local_addr()))
-        }
-        None => Bytes::new(),
-    }
-}
-
-/// One piece of two, so that it can be sent by one write.
-fn joined(header: &Bytes, data: Bytes) -> Bytes {
-    if header.is_empty() {
-        return data;
-    }
-    let mut both = BytesMut::with_capacity(header.len() + data.len());
-    both.extend_from_slice(header);
-    both.extend_from_slice(&data);
-    both.freeze()
-}
-
-/// Sends what the client takes at once and returns the rest.
-fn send_some(client: &Socket, mut data: Bytes) -> io::Result<Bytes> {
-    while !data.is_empty() {
-        match client.try_write(&data) {
-            Ok(count) => data.advance(count),
-            // A socket that was never waited for may not know that it is writable.
-            Err(error) if is_would_block(&error) => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(data)
 }

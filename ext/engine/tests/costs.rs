@@ -1,4 +1,4 @@
-//! What a connection and a message cost in allocations: counted, not timed, so that a regression
+//! The allocations of a connection and of a message, and the memory of an idle connection. They are counted, so that a regression
 //! fails on any machine.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -7,58 +7,78 @@ use std::future::ready;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
-use proxymachine_engine::{Client, Config, Listener, Observer, Remote, Shutdown, Verdict, server};
+use proxymachine_engine::{Client, Config, Engine, Listener, Observer, Remote, Shutdown, Verdict};
 
 /// Allocations per short connection that its client ends: three are tokio's (two sockets and a task), three
 /// watch the half-closed connection (a timer in a box, and the client's reset).
 const PER_CONNECTION: usize = 13;
 
+/// Bytes of an idle connection: two sockets of 256 and a task of 384, which tokio aligns to 128, and the session.
+const PER_IDLE_CONNECTION: isize = 1_200;
+
+/// Bytes of the same connection after a second without traffic: it is parked, so that tokio keeps nothing for its sockets.
+const PER_PARKED_CONNECTION: isize = 680;
+
 const CONNECTIONS: usize = 200;
+
+const IDLE: usize = 100;
 const MESSAGES: usize = 1_000;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes that the engine's thread has allocated and not freed.
+static LIVE: AtomicIsize = AtomicIsize::new(0);
 
 thread_local! {
     static IS_ENGINE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The system's allocator, counting what the engine's thread asks for.
+/// The system's allocator, which counts the allocations of the engine's thread.
 struct Counting;
 
-// SAFETY: everything is passed on to the system's allocator; counting allocates nothing.
+// SAFETY: all calls go to the system's allocator; counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as isize);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if is_engine() {
+            LIVE.fetch_sub(layout.size() as isize, Relaxed);
+        }
         // SAFETY: the caller's promises are passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size as isize - layout.size() as isize);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
-fn count() {
-    if IS_ENGINE.try_with(Cell::get).unwrap_or(false) {
+fn is_engine() -> bool {
+    IS_ENGINE.try_with(Cell::get).unwrap_or(false)
+}
+
+fn count(bytes: isize) {
+    if is_engine() {
         COUNT.fetch_add(1, Relaxed);
+        LIVE.fetch_add(bytes, Relaxed);
     }
 }
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Knows the engine's thread by being called on it.
+/// Marks the engine's thread.
 struct Watcher;
 
 impl Observer for Watcher {
@@ -67,17 +87,19 @@ impl Observer for Watcher {
     }
 }
 
-/// Answers each connection's messages with themselves, one connection after the other.
+/// Echoes the messages of each connection.
 fn start_echo() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut buffer = [0; 100];
-            while let Ok(count @ 1..) = stream.read(&mut buffer) {
-                stream.write_all(&buffer[..count]).unwrap();
-            }
+            thread::spawn(move || {
+                let mut buffer = [0; 100];
+                while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                    stream.write_all(&buffer[..count]).unwrap();
+                }
+            });
         }
     });
     address
@@ -90,14 +112,14 @@ fn round_trip(client: &mut TcpStream) {
 }
 
 #[test]
-fn a_connection_allocates_little_and_a_message_nothing() {
+fn connections_are_small_and_messages_allocate_nothing() {
     let backend: Remote = start_echo().to_string().parse().unwrap();
     let router = move |_: &Client, _: Bytes| ready(Verdict::connect(backend.clone()));
     let listeners = Listener::bind("127.0.0.1:0", &Default::default()).unwrap();
     let proxy = listeners[0].local_addr().unwrap();
     let shutdown = Arc::new(Shutdown::new());
     let config = Config { threads: 1, ..Config::default() };
-    let engine = server::start(listeners, config, router, Watcher, Arc::clone(&shutdown)).unwrap();
+    let engine = Engine::start(listeners, config, router, Watcher, Arc::clone(&shutdown)).unwrap();
 
     let serve = |connections: usize| {
         for _ in 0..connections {
@@ -119,7 +141,24 @@ fn a_connection_allocates_little_and_a_message_nothing() {
     (0..MESSAGES).for_each(|_| round_trip(&mut client));
     assert_eq!(COUNT.load(Relaxed) - before, 0, "a message allocates nothing");
 
-    drop(client);
+    let before = LIVE.load(Relaxed);
+    let mut idle: Vec<_> = (0..IDLE).map(|_| TcpStream::connect(proxy).unwrap()).collect();
+    idle.iter_mut().for_each(round_trip);
+    let each = (LIVE.load(Relaxed) - before) / IDLE as isize;
+    assert!(each <= PER_IDLE_CONNECTION, "{each} bytes for an idle connection");
+
+    let mut each = each;
+    for _ in 0..100 {
+        each = (LIVE.load(Relaxed) - before) / IDLE as isize;
+        if each <= PER_PARKED_CONNECTION {
+            break;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(each <= PER_PARKED_CONNECTION, "{each} bytes for a parked connection");
+    idle.iter_mut().for_each(round_trip);
+
+    drop((client, idle));
     shutdown.drain(None);
     engine.join();
 }

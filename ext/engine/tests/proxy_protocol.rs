@@ -1,8 +1,8 @@
-//! What a load balancer says before the client's own bytes, read and written.
+//! Parsing and writing PROXY headers.
 
 use std::net::SocketAddr;
 
-use proxymachine_engine::proxy_protocol::{Header, Parsed, Refusal, Version, header, parse};
+use proxymachine_engine::proxy_protocol::{Header, HeaderError, Parsed, Version, header, parse};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -14,7 +14,7 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(text.parse().unwrap())
 }
 
-/// The header of these bytes, which are followed by a client's, and which no shorter ones are.
+/// Parses these bytes, followed by a client's. All shorter prefixes must be incomplete.
 #[track_caller]
 fn read(bytes: &[u8]) -> Header {
     for len in 0..bytes.len() {
@@ -30,22 +30,22 @@ fn read(bytes: &[u8]) -> Header {
 }
 
 #[track_caller]
-fn refused(bytes: &[u8]) -> Refusal {
+fn refused(bytes: &[u8]) -> HeaderError {
     match parse(bytes) {
-        Parsed::Refused(refusal) => refusal,
+        Parsed::Invalid(refusal) => refusal,
         other => panic!("{other:?}"),
     }
 }
 
-/// What `bytes` are refused for, which were a possible beginning until the last of them.
+/// Returns the error of `bytes`, all proper prefixes of which must be incomplete.
 #[track_caller]
-fn refused_at_once(bytes: &[u8]) -> Refusal {
+fn refused_at_once(bytes: &[u8]) -> HeaderError {
     assert_eq!(parse(&bytes[..bytes.len() - 1]), Parsed::Incomplete);
     refused(bytes)
 }
 
 #[test]
-fn haproxy_is_understood() {
+fn headers_of_haproxy_are_parsed() {
     let text = read(b"PROXY TCP4 127.0.0.1 127.0.0.1 51052 17301\r\n");
     assert_eq!((text.source, text.destination), (address("127.0.0.1:51052"), address("127.0.0.1:17301")));
     let text = read(b"PROXY TCP6 ::1 ::1 38636 17302\r\n");
@@ -58,13 +58,13 @@ fn haproxy_is_understood() {
     assert_eq!(read(&v2(b"\x20\0\0\0")), Header::default());
 }
 
-/// As HAProxy sends it with `proxy-v2-options crc32c,unique-id`.
+/// A header of HAProxy with `proxy-v2-options crc32c,unique-id`.
 const WITH_CHECKSUM: &[u8] =
     b"\x21\x21\0\x37\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\
     \xac\x3c\x43\x9a\x03\0\x04\x30\xea\xba\xf5\x05\0\x09request-7";
 
 #[test]
-fn haproxys_tlvs_are_passed_on() {
+fn tlvs_of_haproxy_are_parsed() {
     let header = read(&v2(WITH_CHECKSUM));
     assert_eq!((header.source, header.destination), (address("[::1]:44092"), address("[::1]:17306")));
     let tlvs: Vec<(u8, &[u8])> = header.tlvs.iter().map(|(kind, value)| (*kind, &**value)).collect();
@@ -72,37 +72,37 @@ fn haproxys_tlvs_are_passed_on() {
 }
 
 #[test]
-fn a_damaged_header_is_noticed_by_its_checksum() {
+fn the_checksum_detects_a_damaged_header() {
     let whole = v2(WITH_CHECKSUM);
-    let lengths = [14, 15, whole.len() - 11, whole.len() - 10]; // they break more than the checksum
+    let lengths = [14, 15, whole.len() - 11, whole.len() - 10]; // A change there breaks more than the checksum.
     let kinds = [12, 13, whole.len() - 19, whole.len() - 18, whole.len() - 17];
     for at in (12..whole.len()).filter(|at| !lengths.contains(at) && !kinds.contains(at)) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
-        assert_eq!(refused(&damaged), Refusal::Checksum, "byte {at}");
+        assert_eq!(refused(&damaged), HeaderError::Checksum, "byte {at}");
     }
 }
 
 #[test]
 fn a_checksum_has_four_bytes() {
-    assert_eq!(refused(&v2(b"\x21\0\0\x06\x03\0\x03abc")), Refusal::Checksum);
+    assert_eq!(refused(&v2(b"\x21\0\0\x06\x03\0\x03abc")), HeaderError::Checksum);
 }
 
 #[test]
-fn no_header_is_refused_at_its_first_wrong_byte() {
+fn other_bytes_are_rejected_at_the_first_wrong_byte() {
     for bytes in [&b"G"[..], b"PROXy", b"PROXYT", b"PROXY\r", b"\n", b"\r\r", b"\r\n\r\n\0\r\nQUIT\r"] {
-        assert_eq!(refused_at_once(bytes), Refusal::Missing, "{bytes:?}");
+        assert_eq!(refused_at_once(bytes), HeaderError::Missing, "{bytes:?}");
     }
     for bytes in [&b"PROXY T "[..], b"PROXY TCP5", b"PROXY U\r", b"PROXY UNKNOWN\n"] {
-        assert_eq!(refused_at_once(bytes), Refusal::Missing, "{bytes:?}");
+        assert_eq!(refused_at_once(bytes), HeaderError::Missing, "{bytes:?}");
     }
     for command in [0x00, 0x11, 0x22, 0x2f, 0x31, 0xff] {
-        assert_eq!(refused_at_once(&v2(&[command])), Refusal::Command, "{command:#x}");
+        assert_eq!(refused_at_once(&v2(&[command])), HeaderError::Command, "{command:#x}");
     }
 }
 
 #[test]
-fn a_malformed_address_is_refused_when_its_line_has_ended() {
+fn a_malformed_address_is_rejected_at_the_end_of_its_line() {
     for rest in [
         "TCP4  1.2.3.4 5.6.7.8 1 2",
         "TCP4 1.2.3 5.6.7.8 1 2",
@@ -113,30 +113,51 @@ fn a_malformed_address_is_refused_when_its_line_has_ended() {
         "TCP4 1.2.3.4 5.6.7.8 65536 1",
         "TCP4 1.2.3.4 5.6.7.8 1",
         "TCP4 1.2.3.4 5.6.7.8 1 2 3",
-        "TCP4 1.2.3.4 5.6.7.8 1 2\r",
         "TCP6 1::2:: ::1 1 2",
-        "TCP6 fe80::1%lo ::1 1 2",
-        "TCP6 [::1] [::1] 1 2",
         "TCP6 1.2.3.4 5.6.7.8 1 2",
-        "TCP6 \u{e9}::1 ::1 1 2",
     ] {
-        assert_eq!(refused_at_once(format!("PROXY {rest}\r\n").as_bytes()), Refusal::Address, "{rest}");
+        assert_eq!(refused_at_once(format!("PROXY {rest}\r\n").as_bytes()), HeaderError::Address, "{rest}");
     }
 }
 
 #[test]
-fn a_malformed_binary_address_is_refused_when_it_has_come() {
+fn a_line_is_rejected_at_the_first_byte_that_no_address_has() {
+    for rest in [
+        &b"TCP4 1.2.3.4 5.6.7.8 1 2\n"[..],
+        b"TCP6 ::1 ::1 1 2\n",
+        b"TCP4 \n",
+        b"TCP4 1.2.3.4 5.6.7.8 1 2\r\r",
+        b"TCP4 1.2.3.4 5.6.7.8 1 2\rG",
+        b"TCP4 1.2.3.4 5.6.7.8 1 2\0",
+        b"TCP4 1.2.3.4\t",
+        b"TCP4 1.2.3.4 5.6.7.8 +",
+        b"TCP4 1.2.3.4 5.6.7.8 -",
+        b"TCP6 fe80::1%",
+        b"TCP6 [",
+        b"TCP6 \xc3",
+        b"TCP4 g",
+    ] {
+        let line = [b"PROXY ", rest].concat();
+        assert_eq!(refused_at_once(&line), HeaderError::Address, "{:?}", String::from_utf8_lossy(&line));
+    }
+}
+
+#[test]
+fn an_unknown_binary_family_is_rejected_at_its_byte() {
     for family in [0x03, 0x0f, 0x13, 0x40, 0x41, 0xff] {
-        assert_eq!(refused_at_once(&v2(&[0x21, family, 0, 0])), Refusal::Address, "{family:#x}");
-    }
-    for (family, missing) in [(0x11, 11), (0x21, 35), (0x31, 215)] {
-        let bytes = [&[0x21, family, 0, missing][..], &vec![1; missing.into()]].concat();
-        assert_eq!(refused_at_once(&v2(&bytes)), Refusal::Address, "{family:#x}");
+        assert_eq!(refused_at_once(&v2(&[0x21, family])), HeaderError::Address, "{family:#x}");
     }
 }
 
 #[test]
-fn every_form_of_an_ipv6_address_is_awaited() {
+fn binary_addresses_that_are_too_short_are_rejected_at_their_length() {
+    for (family, missing) in [(0x11, 11), (0x21, 35), (0x31, 215), (0x12, 0)] {
+        assert_eq!(refused_at_once(&v2(&[0x21, family, 0, missing])), HeaderError::Address, "{family:#x}");
+    }
+}
+
+#[test]
+fn every_form_of_an_ipv6_address_is_parsed() {
     for text in [
         "::",
         "1::",
@@ -152,21 +173,21 @@ fn every_form_of_an_ipv6_address_is_awaited() {
 }
 
 #[test]
-fn an_unknown_connections_addresses_are_ignored() {
+fn addresses_of_an_unknown_connection_are_ignored() {
     assert_eq!(read(b"PROXY UNKNOWN \n or \xff or \r, it does not matter\r\n"), Header::default());
 }
 
 #[test]
-fn a_line_of_107_bytes_is_the_longest() {
+fn a_line_has_at_most_107_bytes() {
     let unknown = |len: usize| format!("PROXY UNKNOWN {}\r\n", "f".repeat(len - 16)).into_bytes();
     assert_eq!(read(&unknown(107)), Header::default());
-    assert_eq!(refused(&unknown(108)), Refusal::TooLong);
-    assert_eq!(refused_at_once(&unknown(200)[..107]), Refusal::TooLong);
+    assert_eq!(refused(&unknown(108)), HeaderError::TooLong);
+    assert_eq!(refused_at_once(&unknown(200)[..107]), HeaderError::TooLong);
     assert_eq!(parse(&unknown(107)[..106]), Parsed::Incomplete);
 }
 
 #[test]
-fn a_binary_header_of_4_kib_is_the_longest() {
+fn a_binary_header_has_at_most_4_kib() {
     let len: u16 = 4096 - 16;
     let mut longest = v2(&[0x21, 0]);
     longest.extend(len.to_be_bytes());
@@ -175,18 +196,21 @@ fn a_binary_header_of_4_kib_is_the_longest() {
     longest.resize(4096, b'.');
     assert_eq!(read(&longest).tlvs[0].1.len(), 4096 - 16 - 3);
 
-    assert_eq!(refused_at_once(&v2(&[&[0x21, 0], &(len + 1).to_be_bytes()[..]].concat())), Refusal::TooLong);
-    assert_eq!(refused_at_once(&v2(b"\x20\0\xff\xff")), Refusal::TooLong);
+    assert_eq!(
+        refused_at_once(&v2(&[&[0x21, 0], &(len + 1).to_be_bytes()[..]].concat())),
+        HeaderError::TooLong
+    );
+    assert_eq!(refused_at_once(&v2(b"\x20\0\xff\xff")), HeaderError::TooLong);
 }
 
 #[test]
-fn a_local_header_is_skipped_whatever_it_contains() {
+fn the_contents_of_a_local_header_are_ignored() {
     assert_eq!(read(&v2(b"\x20\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\0\x01\0\x02")), Header::default());
     assert_eq!(read(&v2(b"\x20\xff\0\x03abc")), Header::default());
 }
 
 #[test]
-fn addresses_that_are_not_of_the_internet_are_skipped() {
+fn addresses_of_other_families_are_ignored() {
     let unix = [&b"\x21\x31\0\xdd"[..], &[b'/'; 216], b"\x05\0\x02id"].concat();
     let unspecified = b"\x21\0\0\x05\x05\0\x02id".to_vec();
     for bytes in [unix, unspecified] {
@@ -197,21 +221,21 @@ fn addresses_that_are_not_of_the_internet_are_skipped() {
 }
 
 #[test]
-fn an_address_of_a_datagram_counts() {
+fn datagram_addresses_are_parsed() {
     let header = read(&v2(b"\x21\x12\0\x0c\x7f\0\0\x01\x7f\0\0\x02\0\x01\0\x02"));
     assert_eq!((header.source, header.destination), (address("127.0.0.1:1"), address("127.0.0.2:2")));
 }
 
 #[test]
-fn malformed_tlvs_are_refused() {
+fn malformed_tlvs_are_rejected() {
     for tlvs in [&b"\x04"[..], b"\x04\0", b"\x04\0\x01", b"\x04\0\x02a", b"\x04\xff\xffa", b"\x04\0\0\x04"] {
         let len = [0, u8::try_from(tlvs.len()).unwrap()];
-        assert_eq!(refused(&v2(&[&[0x21, 0], &len[..], tlvs].concat())), Refusal::Tlv, "{tlvs:?}");
+        assert_eq!(refused(&v2(&[&[0x21, 0], &len[..], tlvs].concat())), HeaderError::Tlv, "{tlvs:?}");
     }
 }
 
 #[test]
-fn a_refusal_ends_a_sentence() {
+fn errors_end_a_sentence() {
     assert_eq!(refused(b"GET / HTTP/1.1").to_string(), "no PROXY header");
 }
 

@@ -1,4 +1,4 @@
-//! PROXY headers of every kind, cut, followed by anything, damaged; and bytes that are none.
+//! Properties of PROXY headers: truncated, followed by other bytes, damaged; and of other bytes.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ mod proxy_invariants;
 
 use proxy_invariants::check;
 
-/// Of one family, as they are in every header.
+/// Two addresses of one family, as in every header.
 fn addresses() -> impl Strategy<Value = (SocketAddr, SocketAddr)> {
     let ports = || any::<(u16, u16)>();
     prop_oneof![
@@ -24,7 +24,7 @@ fn addresses() -> impl Strategy<Value = (SocketAddr, SocketAddr)> {
     ]
 }
 
-/// With TLVs of any type but that of the checksum, which would have to be right.
+/// A header with TLVs of any type except the checksum, which would have to match.
 fn binary_header() -> impl Strategy<Value = Vec<u8>> {
     let tlv = (4..=255u8, vec(any::<u8>(), 0..40));
     (proptest::option::of(addresses()), vec(tlv, 0..5)).prop_map(|(addresses, tlvs)| {
@@ -55,7 +55,7 @@ fn any_header() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn every_header_is_awaited_and_ends_where_the_client_begins(
+    fn every_header_ends_where_the_clients_bytes_begin(
         header in any_header(), client in vec(any::<u8>(), 0..200),
     ) {
         for len in 0..header.len() {

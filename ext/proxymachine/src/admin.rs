@@ -1,5 +1,6 @@
-//! What the admin shows of a running engine.
+//! The admin address of an engine: binds the address and provides its counters.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,49 +9,60 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use magnus::r_hash::ForEach;
 use magnus::{Error, RHash, Ruby};
-use proxymachine_admin::snapshot::{self, Connections, Ended, Histogram, Program, Setting};
-use proxymachine_admin::{Admin, Gathered, Running, Snapshot, Source, State};
-use proxymachine_engine::meters::{self, Durations, Meters, Time};
-use proxymachine_engine::{Code, Control, Endpoint, Engine, Listener, Shutdown, Stats};
+use proxymachine_admin::snapshot::{
+    Connections, HandshakeCount, Histogram, LimitStats, ListenerStats, NamedCount, OverLimit, ProgramInfo,
+    Setting, TerminationCount, TlsStats,
+};
+use proxymachine_admin::{Admin, AdminServer, Snapshot, SnapshotSource, State, WorkerAggregate};
+use proxymachine_engine::limits::LimitsSnapshot;
+use proxymachine_engine::observer::metrics::{self, Durations, ListenerMetrics, Timing, TlsKind, TlsSide};
+use proxymachine_engine::tls::{Certificates, TlsVersion};
+use proxymachine_engine::{Control, Endpoint, Engine, Listener, Reason, Shutdown, Stats, TerminationCode};
 
-use crate::bridge::{BlockRouter, Bridge, Reporter};
-use crate::wanted::value;
-use crate::{error, lock};
+use crate::convert::value;
+use crate::log_observer::LogObserver;
+use crate::ruby_router::RubyRouter;
+use crate::shared::RubyShared;
+use crate::upstreams::snapshot;
+use crate::{error, gvl, lock, log, tls};
 
-/// Where an engine shows itself, if it does.
+/// The admin address of an engine, if one is configured.
 #[derive(Default)]
-pub struct Panel {
+pub struct EngineAdmin {
     admin: Mutex<Option<Admin>>,
-    running: Mutex<Option<Running>>,
-    about: Arc<About>,
-    /// What it shows, also when it does not any more.
-    watch: Mutex<Option<Arc<dyn Source>>>,
+    server: Mutex<Option<AdminServer>>,
+    facts: Arc<Facts>,
+    /// The source of the counters. Stays after the server has stopped, since `counts` still needs the source.
+    source: Mutex<Option<Arc<dyn SnapshotSource>>>,
 }
 
-/// What Ruby told about itself and its configuration.
+/// Facts from Ruby: the program, its settings, and the counters of an earlier process.
 #[derive(Default)]
-struct About {
-    program: Mutex<Option<(Program, Instant)>>,
+struct Facts {
+    program: Mutex<Option<(ProgramInfo, Instant)>>,
     settings: Mutex<Vec<Setting>>,
-    /// Connections that there may be.
-    limit: AtomicU64,
-    /// What the process counted whose place this one took.
-    before: Mutex<Option<Snapshot>>,
+    /// The certificates that the config has loaded.
+    certificates: Mutex<Vec<Certificates>>,
+    /// The connection limit.
+    connection_limit: AtomicU64,
+    /// Counters of an earlier process.
+    earlier: Mutex<Option<Snapshot>>,
 }
 
-impl Panel {
-    /// Binds, or takes over from `open`. See `Engine::bind_admin`.
+impl EngineAdmin {
+    /// Binds the address, or takes the socket from `open`. Returns the port and the rest of `open`. See
+    /// `Engine::bind_admin`.
     pub fn bind(
         &self,
         ruby: &Ruby,
-        address: &str,
+        address: String,
         about: RHash,
-        open: &mut Vec<Listener>,
-    ) -> Result<Option<u16>, Error> {
+        mut open: Vec<Listener>,
+    ) -> Result<(Option<u16>, Vec<Listener>), Error> {
         let owner = (value(about, "user")?, value(about, "group")?);
         let text = |key| Ok::<_, Error>(value::<String>(about, key)?.unwrap_or_default());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let program = Program {
+        let program = ProgramInfo {
             name: text("name")?,
             version: text("version")?,
             ruby: text("ruby")?,
@@ -58,109 +70,118 @@ impl Panel {
             started: now.as_secs_f64(),
             uptime: 0.0,
         };
-        let admin = Admin::open(address, owner, open).map_err(|error| error::start(ruby, &error))?;
+        let bind = move || Ok((Admin::open(&address, owner, &mut open)?, open));
+        let bound = gvl::without_holding_up(ruby, bind)?;
+        let (admin, open) = bound.map_err(|error| error::start(ruby, &error))?;
         let port = admin.port();
-        *lock(&self.about.program) = Some((program, Instant::now()));
+        *lock(&self.facts.program) = Some((program, Instant::now()));
         *lock(&self.admin) = Some(admin);
-        Ok(port)
+        Ok((port, open))
     }
 
-    /// See `Engine::show_settings`.
+    /// Sets the settings and the connection limit. See `Engine::show_settings`.
     pub fn show_settings(&self, texts: RHash, connections: u64) -> Result<(), Error> {
         let mut settings = Vec::with_capacity(texts.len());
         texts.foreach(|name: String, value: String| {
             settings.push(Setting { name, value });
             Ok(ForEach::Continue)
         })?;
-        *lock(&self.about.settings) = settings;
-        self.about.limit.store(connections, Relaxed);
+        *lock(&self.facts.settings) = settings;
+        self.facts.connection_limit.store(connections, Relaxed);
         Ok(())
     }
 
-    /// Looks at what is bound; None if nothing is.
-    pub fn inspect<T>(&self, look: impl FnOnce(&[Listener]) -> T) -> Option<T> {
-        lock(&self.admin).as_ref().map(|admin| look(admin.listeners()))
+    /// Sets the certificates. See `Engine::show_certificates`.
+    pub fn show_certificates(&self, certificates: Vec<Certificates>) {
+        *lock(&self.facts.certificates) = certificates;
     }
 
-    /// Answers from now on, if it is bound.
+    /// Calls `inspect` with the listening sockets. Returns None if no address is bound.
+    pub fn inspect<T>(&self, inspect: impl FnOnce(&[Listener]) -> T) -> Option<T> {
+        lock(&self.admin).as_ref().map(|admin| inspect(admin.listeners()))
+    }
+
+    /// Starts the server for an engine, if an address is bound.
     pub fn start(
         &self,
-        engine: &Engine<BlockRouter, Reporter>,
-        bridge: &Arc<Bridge>,
+        engine: &Engine<RubyRouter, LogObserver>,
+        shared: &Arc<RubyShared>,
         shutdown: &Arc<Shutdown>,
     ) -> io::Result<()> {
         if let Some(admin) = &*lock(&self.admin) {
-            bridge.remotes.turn_on();
-            let watch = Watch {
-                about: Arc::clone(&self.about),
+            shared.backends.turn_on();
+            shared.failures.turn_on();
+            let source = EngineSource {
+                facts: Arc::clone(&self.facts),
                 stats: engine.stats(),
-                bridge: Arc::clone(bridge),
+                shared: Arc::clone(shared),
                 control: engine.control().clone(),
                 endpoints: Mutex::default(),
                 shutdown: Arc::clone(shutdown),
             };
-            self.show(admin, Arc::new(watch))?;
+            self.start_server(admin, Arc::new(source))?;
         }
         Ok(())
     }
 
-    fn show(&self, admin: &Admin, source: Arc<dyn Source>) -> io::Result<()> {
-        *lock(&self.watch) = Some(Arc::clone(&source));
-        *lock(&self.running) = Some(admin.start(source)?);
+    fn start_server(&self, admin: &Admin, source: Arc<dyn SnapshotSource>) -> io::Result<()> {
+        *lock(&self.source) = Some(Arc::clone(&source));
+        *lock(&self.server) = Some(admin.start(source)?);
         Ok(())
     }
 
-    /// What was counted by now, as JSON; None if nobody looks at it.
+    /// Returns the counters as JSON; None if the server was never started.
     pub fn counts(&self) -> Option<String> {
-        let watch = lock(&self.watch).clone()?;
-        serde_json::to_string(&watch.snapshot()).ok()
+        let source = lock(&self.source).clone()?;
+        serde_json::to_string(&source.snapshot()).ok()
     }
 
-    /// Goes on from what another process has counted. Said once more, it takes the place of what was said before.
+    /// Sets the counters of an earlier process. A second call replaces the counters of the first.
     pub fn carry_counts(&self, json: &str) {
-        if let Ok(before) = serde_json::from_str(json) {
-            *lock(&self.about.before) = Some(before);
+        if let Ok(earlier) = serde_json::from_str(json) {
+            *lock(&self.facts.earlier) = Some(earlier);
         }
     }
 
-    /// Answers for several processes, whose sockets are in `directory`, from now on.
-    pub fn gather(&self, directory: &str) -> io::Result<()> {
+    /// Starts the server for the sum of all workers, whose admin sockets are in `directory`.
+    pub fn start_aggregate(&self, directory: &str) -> io::Result<()> {
         if let Some(admin) = &*lock(&self.admin) {
-            let all = Gathered::new(Path::new(directory));
-            self.show(admin, Arc::new(Sum { about: Arc::clone(&self.about), all }))?;
+            let workers = WorkerAggregate::new(Path::new(directory));
+            let source = ClusterSource { facts: Arc::clone(&self.facts), workers };
+            self.start_server(admin, Arc::new(source))?;
         }
         Ok(())
     }
 
-    /// Answers no more, and lets go of the address.
-    pub fn hide(&self) {
-        drop(lock(&self.running).take());
+    /// Stops the server and releases the address.
+    pub fn stop(&self) {
+        drop(lock(&self.server).take());
         drop(lock(&self.admin).take());
     }
 
-    /// In a forked child, where its thread is not.
+    /// Leaks the server in a forked child, in which the thread of the server does not exist.
     pub fn forget(&self) {
-        std::mem::forget(lock(&self.running).take());
+        std::mem::forget(lock(&self.server).take());
         std::mem::forget(lock(&self.admin).take());
     }
 }
 
-/// Looks at an engine, without its threads' knowledge.
-struct Watch {
-    about: Arc<About>,
+/// The counters of one engine.
+struct EngineSource {
+    facts: Arc<Facts>,
     stats: Arc<Stats>,
-    bridge: Arc<Bridge>,
-    control: Control<BlockRouter, Reporter>,
-    /// Where it listened when it last did: a drain closes the listeners, and their connections go on.
+    shared: Arc<RubyShared>,
+    control: Control<RubyRouter, LogObserver>,
+    /// The last known endpoints. A drain closes the listeners, but their connections still count.
     endpoints: Mutex<Vec<Arc<Endpoint>>>,
     shutdown: Arc<Shutdown>,
 }
 
-impl Watch {
-    /// One for each address that was asked for, though a name may stand for several sockets.
+impl EngineSource {
+    /// Returns one endpoint for each configured address: a host name may have several sockets.
     fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         let mut listening: Vec<_> =
-            self.control.inspect(|all| all.iter().map(Listener::endpoint).cloned().collect());
+            self.control.inspect(|all| all.iter().map(|one| one.endpoint()).cloned().collect());
         listening.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let mut known = lock(&self.endpoints);
         if !listening.is_empty() {
@@ -170,23 +191,23 @@ impl Watch {
     }
 }
 
-impl Source for Watch {
+impl SnapshotSource for EngineSource {
     fn snapshot(&self) -> Snapshot {
-        let mut counted = self.counted_here();
-        if let Some(before) = lock(&self.about.before).clone() {
-            counted.carry(before);
+        let mut snapshot = self.own_snapshot();
+        if let Some(earlier) = lock(&self.facts.earlier).clone() {
+            snapshot.carry_over(earlier);
         }
-        counted
+        snapshot
     }
 
     fn state(&self) -> State {
         if self.shutdown.is_draining() { State::Draining } else { State::Running }
     }
 
-    fn counted_here(&self) -> Snapshot {
-        let program = lock(&self.about.program)
+    fn own_snapshot(&self) -> Snapshot {
+        let program = lock(&self.facts.program)
             .as_ref()
-            .map(|(program, since)| Program { uptime: since.elapsed().as_secs_f64(), ..program.clone() });
+            .map(|(program, since)| ProgramInfo { uptime: since.elapsed().as_secs_f64(), ..program.clone() });
         Snapshot {
             program: program.unwrap_or_default(),
             state: self.state(),
@@ -194,87 +215,152 @@ impl Source for Watch {
                 current: self.stats.current(),
                 max: self.stats.max(),
                 total: self.stats.total(),
-                limit: Some(self.about.limit.load(Relaxed)),
+                limit: Some(self.facts.connection_limit.load(Relaxed)),
             },
             listeners: self.endpoints().iter().map(|endpoint| listener(endpoint)).collect(),
-            log_lines_dropped: self.bridge.access.is_on().then(|| self.bridge.access.dropped()),
-            remotes: self.bridge.remotes.snapshot(),
-            slow: lock(&self.bridge.slow).iter().cloned().collect(),
-            settings: lock(&self.about.settings).clone(),
+            log_lines_dropped: Some(log::dropped()),
+            remotes: self.shared.backends.snapshot(),
+            upstreams: snapshot(&self.shared.upstreams.upstreams),
+            slow: self.shared.slow_calls(),
+            failures: self.shared.failures.snapshot(),
+            certificates: tls::certificate_stats(&lock(&self.facts.certificates)),
+            limits: self
+                .shared
+                .limits
+                .get()
+                .map(|limits| limit_stats(&limits.snapshot()))
+                .unwrap_or_default(),
+            settings: lock(&self.facts.settings).clone(),
         }
     }
 }
 
-/// Several processes, and those whose place they took.
-struct Sum {
-    about: Arc<About>,
-    all: Gathered,
+/// The counters of all workers.
+struct ClusterSource {
+    facts: Arc<Facts>,
+    workers: WorkerAggregate,
 }
 
-impl Source for Sum {
+impl SnapshotSource for ClusterSource {
     fn snapshot(&self) -> Snapshot {
-        let mut sum = self.all.snapshot();
-        if let Some(before) = lock(&self.about.before).clone() {
-            sum.carry_all(before);
+        let mut sum = self.workers.snapshot();
+        if let Some(earlier) = lock(&self.facts.earlier).clone() {
+            sum.carry_over_with_connections(earlier);
         }
         sum
     }
 
     fn state(&self) -> State {
-        self.all.state()
+        self.workers.state()
     }
 
-    fn counted_here(&self) -> Snapshot {
-        self.all.snapshot()
+    fn own_snapshot(&self) -> Snapshot {
+        self.workers.snapshot()
     }
 }
 
-/// What was counted at one listener.
-fn listener(endpoint: &Endpoint) -> snapshot::Listener {
-    use meters::Count::*;
-    let meters = endpoint.meters();
-    let count = |name: &'static str, what| snapshot::Count { name: name.into(), count: meters.total(what) };
-    let ends = Code::all().zip(meters.ends()).filter(|(_, count)| *count > 0);
-    snapshot::Listener {
+/// Returns the counts by source and by key.
+fn limit_stats(limits: &LimitsSnapshot) -> LimitStats {
+    let over = limits.over.iter().map(|over| OverLimit {
+        name: log::printable(&over.name),
+        limit: over.limit.into(),
+        max: over.max.into(),
+        current: over.current.into(),
+        closed: over.closed,
+    });
+    LimitStats {
+        sources: Some(limits.open_sources as u64),
+        keys: Some(limits.keys as u64),
+        over: over.collect(),
+    }
+}
+
+/// Returns the counters of one listener.
+fn listener(endpoint: &Endpoint) -> ListenerStats {
+    use metrics::Counter::*;
+    let metrics = endpoint.metrics();
+    let count = |name: &'static str, what| NamedCount { name: name.into(), count: metrics.total(what) };
+    let ends = TerminationCode::all().zip(metrics.ends()).filter(|(_, count)| *count > 0);
+    ListenerStats {
         name: endpoint.name().unwrap_or_else(|| endpoint.address()).into(),
         address: endpoint.address().into(),
-        current: meters.current(),
-        accepted: meters.total(Accepted),
+        current: metrics.current(),
+        accepted: metrics.total(Accepted),
         decisions: vec![
             count("connect", AnsweredConnect),
             count("close", AnsweredClose),
             count("wait", AnsweredWait),
+            count("tls", AnsweredTls),
             count("invalid", AnsweredInvalid),
             count("raised", Raised),
         ],
         ends: ends
-            .map(|((code, meaning, is_error), count)| Ended {
-                code: code.into(),
-                meaning: meaning.into(),
-                is_error,
+            .map(|(info, count)| TerminationCount {
+                code: info.letters.into(),
+                meaning: plain(info.meaning),
+                cause: plain(info.cause),
+                remedy: plain(info.cure),
+                is_error: info.is_error,
                 count,
             })
             .collect(),
         limits: vec![
             count("max_connections", LimitConnections),
+            count("max_connections_per_source", LimitSourceConnections),
+            count("connection_rate_per_source", LimitSourceRate),
+            count("limit", LimitKey),
             count("max_preread", LimitPreread),
             count("decision_timeout", LimitDecision),
             count("inactivity_timeout", LimitInactivity),
             count("idle_timeout", LimitIdle),
             count("half_closed_timeout", LimitHalfClosed),
         ],
-        retries: meters.total(Retries),
-        connect_failures: meters.total(ConnectFailures),
-        bytes_in: meters.total(ToServer),
-        bytes_out: meters.total(ToClient),
-        queue_wait: histogram(meters, Time::QueueWait),
-        block_time: histogram(meters, Time::Block),
-        connect_time: histogram(meters, Time::Connect),
-        first_byte: histogram(meters, Time::FirstByte),
+        accept_failures: vec![
+            count("descriptors", AcceptNoDescriptors),
+            count("memory", AcceptNoMemory),
+            count("other", AcceptFailed),
+        ],
+        retries: metrics.total(Retries),
+        connect_failures: metrics.connect_failures().iter().sum(),
+        connect_failure_reasons: Reason::all()
+            .zip(metrics.connect_failures())
+            .map(|((word, _), count)| NamedCount { name: word.into(), count })
+            .collect(),
+        bytes_in: metrics.total(ToBackend),
+        bytes_out: metrics.total(ToClient),
+        queue_wait: histogram(metrics, Timing::QueueWait),
+        block_time: histogram(metrics, Timing::Block),
+        connect_time: histogram(metrics, Timing::Connect),
+        first_byte: histogram(metrics, Timing::FirstByte),
+        tls: tls_stats(metrics),
     }
 }
 
-fn histogram(meters: &Meters, what: Time) -> Histogram {
-    let Durations { counts, sum } = meters.durations(what);
-    Histogram { bounds: (&meters::BOUNDS[..]).into(), counts: counts.to_vec(), sum: sum.as_secs_f64() }
+/// Returns the counters of TLS.
+fn tls_stats(metrics: &ListenerMetrics) -> TlsStats {
+    let counts = TlsKind::all().zip(metrics.handshakes()).filter(|(_, count)| *count > 0);
+    let count = |(kind, count): (TlsKind, u64)| HandshakeCount {
+        side: if kind.side == TlsSide::Client { "client" } else { "server" }.into(),
+        version: kind.version.map_or("", TlsVersion::name).into(),
+        is_resumed: kind.is_resumed,
+        is_ok: kind.version.is_some(),
+        count,
+    };
+    let mut handshake_time = histogram(metrics, Timing::ClientTls);
+    handshake_time.add(&histogram(metrics, Timing::BackendTls));
+    TlsStats {
+        handshakes: counts.map(count).collect(),
+        truncated: metrics.total(metrics::Counter::TlsTruncated),
+        handshake_time,
+    }
+}
+
+/// Returns a text of the table of codes without its Markdown.
+fn plain(markdown: &'static str) -> Cow<'static, str> {
+    if markdown.contains('`') { markdown.replace('`', "").into() } else { markdown.into() }
+}
+
+fn histogram(metrics: &ListenerMetrics, what: Timing) -> Histogram {
+    let Durations { counts, sum } = metrics.durations(what);
+    Histogram { bounds: (&metrics::BOUNDS[..]).into(), counts: counts.to_vec(), sum: sum.as_secs_f64() }
 }

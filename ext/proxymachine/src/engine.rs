@@ -1,145 +1,215 @@
-//! The Ruby class `ProxyMachine::Engine`: bind, run, drain.
+//! The Ruby class `ProxyMachine::Engine`: binds listeners, runs the native engine and drains it.
+
+mod systemd_sockets;
+mod upstreams;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use magnus::typed_data::TypedData;
-use magnus::value::ReprValue;
 use magnus::{Class, Error, Module, Object, RArray, RClass, RHash, Ruby, Symbol, Value, function, method};
 use proxymachine_engine::error::plain;
-use proxymachine_engine::{Config, Control, Listener, Outcome, Shutdown, SocketFile, Stats, server};
+use proxymachine_engine::tls::Authorities;
+use proxymachine_engine::tls::tickets::TicketKeys;
+use proxymachine_engine::upstream::Definition;
+use proxymachine_engine::{
+    Config, Control, DrainOutcome, Engine as NativeEngine, Listener, Networks, Shutdown, SocketFile, Stats,
+};
 
-use crate::admin::Panel;
-use crate::ask::Asker;
-use crate::bridge::{BlockRouter, Bridge, Reporter};
+use self::systemd_sockets::SystemdSockets;
+use crate::admin::EngineAdmin;
+use crate::block_call::BlockCaller;
+use crate::codes;
+use crate::convert::{SocketTriple, describe, inherit, open_all, read_config, seconds, value};
 use crate::dispatch::Dispatcher;
-use crate::explain::explain;
-use crate::log::{Line, Log, Severity};
-use crate::pool::Pool;
-use crate::queue::Event;
-use crate::wanted::{Open, describe, inherit, open_all, read_config, seconds, value};
-use crate::{error, gvl, lock};
+use crate::event::Event;
+use crate::explain::{explain, invalid_remote, read_answer};
+use crate::handler::Handler;
+use crate::log::{Line, Log, Severity, count_dropped};
+use crate::log_observer::LogObserver;
+use crate::ruby_router::RubyRouter;
+use crate::shared::RubyShared;
+use crate::thread_pool::ThreadPool;
+use crate::upstreams::definitions;
+use crate::{error, gvl, lock, thread_room, tls};
 
-/// Runs once. Everything but `run` may be called from any Ruby thread.
+/// An engine, which runs once. Any Ruby thread may call each method except `run`.
 #[magnus::wrap(class = "ProxyMachine::Engine", free_immediately)]
 struct Engine {
-    /// Until it runs; then they are the control's.
+    /// The listeners until the engine runs; then `control` has them.
     listeners: Mutex<Vec<Listener>>,
-    /// Of what it inherited and does not want. They go when they are its own.
-    unwanted: Mutex<Vec<Arc<SocketFile>>>,
+    /// Files of inherited Unix sockets that are not configured. They are deleted by `own_socket_files`.
+    unused_files: Mutex<Vec<Arc<SocketFile>>>,
+    /// Sockets of systemd that are not configured.
+    unused_sockets: SystemdSockets,
     config: Config,
-    control: OnceLock<Control<BlockRouter, Reporter>>,
-    /// What `apply` puts into effect.
+    control: OnceLock<Control<RubyRouter, LogObserver>>,
+    /// The configuration that `apply` puts into effect.
     prepared: Mutex<Option<Prepared>>,
-    pool: Option<Pool>,
-    bridge: Arc<Bridge>,
+    pool: Option<ThreadPool>,
+    shared: Arc<RubyShared>,
     shutdown: Arc<Shutdown>,
     stats: OnceLock<Arc<Stats>>,
-    panel: Panel,
-    unwritten: Mutex<Vec<Line>>,
+    admin: EngineAdmin,
+    /// Log lines that `run` left.
+    unwritten_lines: Mutex<Vec<Line>>,
 }
 
-/// A configuration that may yet be put into effect.
+/// A configuration that `prepare` has checked and opened.
 struct Prepared {
     listeners: Vec<Listener>,
+    unused_sockets: SystemdSockets,
     config: Config,
+    upstreams: Vec<Definition>,
     slow_block: Option<Duration>,
 }
 
 impl Engine {
-    /// `Engine.listen(listeners, settings, inherited)`: binds; connections queue from now on. Each listener is
-    /// a Hash with `:address` and perhaps `:name`, `:balancers`, `:mode`, `:user`, `:group`; the settings are a
-    /// Hash, too. Ruby has checked both. What another process has bound comes as `[[descriptor, address], …]`.
+    /// `Engine.listen(listeners, settings, inherited)`: binds the listeners, so that connections wait in
+    /// their backlog. Each listener is a Hash with `:address` and optionally `:name`, `:trusted_proxies`,
+    /// `:mode`, `:user`, `:group`. The settings are a Hash, too. Ruby has checked both. Inherited sockets are
+    /// `[[descriptor, address], …]`.
     fn listen(
         ruby: &Ruby,
-        wanted: RArray,
+        configured: RArray,
         settings: RHash,
         inherited: Vec<(i32, String)>,
     ) -> Result<Self, Error> {
-        let config = read_config(settings)?;
-        let mut open = inherit(ruby, &inherited)?;
-        let listeners = open_all(ruby, wanted, &config, &mut open)?;
-        let bridge = Arc::new(Bridge::new(config.threads));
-        bridge.set_slow_block(seconds(settings, "slow_block")?);
+        let mut config = read_config(ruby, settings)?;
+        // Worker processes, which are forked later, share the keys that this creates.
+        TicketKeys::shared();
+        let (listeners, mut unused) = open_all(ruby, configured, &config, inherit(ruby, &inherited)?)?;
+        let unused_sockets = SystemdSockets::take(&mut unused);
+        let shared = Arc::new(RubyShared::new(config.threads));
+        config.upstreams = Arc::clone(&shared.upstreams.upstreams);
+        config.upstreams.define(definitions(ruby, settings)?);
+        shared.set_slow_block(seconds(settings, "slow_block")?);
+        shared.dontlognull.store(config.dontlognull, Relaxed);
         Ok(Self {
             listeners: Mutex::new(listeners),
-            unwanted: Mutex::new(open.into_iter().filter_map(Listener::into_file).collect()),
-            bridge,
-            pool: value::<u64>(settings, "threads")?.filter(|count| *count > 1).map(|_| Pool::default()),
+            unused_files: Mutex::new(unused.into_iter().filter_map(Listener::into_file).collect()),
+            unused_sockets,
+            shared,
+            pool: value::<u64>(settings, "threads")?
+                .filter(|count| *count > 1)
+                .map(|_| ThreadPool::default()),
             config,
             control: OnceLock::new(),
             prepared: Mutex::default(),
             shutdown: Arc::new(Shutdown::new()),
             stats: OnceLock::new(),
-            panel: Panel::default(),
-            unwritten: Mutex::default(),
+            admin: EngineAdmin::default(),
+            unwritten_lines: Mutex::default(),
         })
     }
 
-    /// `prepare(listeners, settings)`: opens what is wanted and not open yet, for `apply`; returns what `sockets`
-    /// will be. If something cannot be listened on, all stays as it is.
-    fn prepare(ruby: &Ruby, this: &Self, wanted: RArray, settings: RHash) -> Result<Vec<Open>, Error> {
-        let config = Config { threads: this.config.threads, ..read_config(settings)? };
-        let mut open = match this.control.get() {
+    /// `prepare(listeners, settings)`: opens the configured listeners that are not open yet. Returns the
+    /// future value of `sockets`. If a listener cannot be opened, nothing changes.
+    fn prepare(
+        ruby: &Ruby,
+        this: &Self,
+        configured: RArray,
+        settings: RHash,
+    ) -> Result<Vec<SocketTriple>, Error> {
+        let config = Config {
+            threads: this.config.threads,
+            upstreams: Arc::clone(&this.config.upstreams),
+            ..read_config(ruby, settings)?
+        };
+        let upstreams = definitions(ruby, settings)?;
+        let open = match this.control.get() {
             Some(control) => control.listeners(),
             None => lock(&this.listeners).iter().map(Listener::try_clone).collect(),
-        }
-        .map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
-        let listeners = open_all(ruby, wanted, &config, &mut open)?;
+        };
+        let open = open.and_then(|mut open| this.unused_sockets.offer(&mut open).map(|()| open));
+        let open = open.map_err(|e| error::new(ruby, "StartError", e.to_string()))?;
+        let (listeners, mut unused) = open_all(ruby, configured, &config, open)?;
+        let unused_sockets = SystemdSockets::take(&mut unused);
         let sockets = listeners.iter().map(describe).collect();
-        *lock(&this.prepared) =
-            Some(Prepared { listeners, config, slow_block: seconds(settings, "slow_block")? });
+        let slow_block = seconds(settings, "slow_block")?;
+        *lock(&this.prepared) = Some(Prepared { listeners, unused_sockets, config, upstreams, slow_block });
         Ok(sockets)
     }
 
-    /// `apply`: from now on what was prepared counts. What is connected stays as it is.
+    /// `apply`: puts the prepared configuration into effect for new connections.
     fn apply(&self) {
-        let Some(Prepared { listeners, config, slow_block }) = lock(&self.prepared).take() else { return };
-        self.bridge.set_slow_block(slow_block);
+        let prepared = lock(&self.prepared).take();
+        let Some(Prepared { listeners, unused_sockets, config, upstreams, slow_block }) = prepared else {
+            return;
+        };
+        self.unused_sockets.replace(unused_sockets);
+        config.upstreams.define(upstreams);
+        self.shared.set_slow_block(slow_block);
+        self.shared.dontlognull.store(config.dontlognull, Relaxed);
+        Authorities::forget_system();
         match self.control.get() {
             Some(control) => control.reload(listeners, config),
-            None => *lock(&self.listeners) = listeners,
+            None => self.replace_listeners(listeners),
         }
     }
 
-    /// `discard`: what was prepared will not count.
+    /// Replaces the listeners of a process that serves no client itself. Its workers before the reload may be at their
+    /// limit, and keep a listener that is left out until they have accepted the clients in its queue.
+    fn replace_listeners(&self, listeners: Vec<Listener>) {
+        let before = std::mem::replace(&mut *lock(&self.listeners), listeners);
+        let now: Vec<_> = lock(&self.listeners).iter().map(Listener::id).collect();
+        before.iter().filter(|listener| !now.contains(&listener.id())).for_each(Listener::admit_no_client);
+    }
+
+    /// `discard`: drops the prepared configuration.
     fn discard(&self) {
         drop(lock(&self.prepared).take());
     }
 
-    /// `sockets`: what it listens on.
-    fn sockets(&self) -> Vec<Open> {
+    /// `sockets`: the listening sockets.
+    fn sockets(&self) -> Vec<SocketTriple> {
         match self.control.get() {
-            Some(control) => control.inspect(|listeners| listeners.iter().map(describe).collect()),
+            Some(control) => control.inspect(|listeners| listeners.iter().map(|one| describe(one)).collect()),
             None => lock(&self.listeners).iter().map(describe).collect(),
         }
     }
 
-    /// `hand_over`: after the drain that comes now, it all goes on in another process.
+    /// `close_listeners(keep_files)`: closes the listeners of an engine that does not run. With `keep_files` the files
+    /// of Unix sockets stay, since another process listens there.
+    fn close_listeners(&self, keep_files: bool) {
+        let mut listeners = std::mem::take(&mut *lock(&self.listeners));
+        listeners.extend(lock(&self.prepared).take().into_iter().flat_map(|prepared| prepared.listeners));
+        if keep_files {
+            listeners.iter().for_each(Listener::keep_file);
+        }
+        self.unused_sockets.replace(SystemdSockets::default());
+    }
+
+    /// `unused_sockets`: the sockets of systemd at which the engine does not listen.
+    fn unused_sockets(&self) -> Vec<SocketTriple> {
+        self.unused_sockets.describe()
+    }
+
+    /// `hand_over`: prepares the drain after an upgrade. Another process now accepts on the same sockets.
     fn hand_over(&self) {
         self.shutdown.hand_over();
         self.each_listener(Listener::keep_file);
-        // The other one answers there, and nobody shall have to guess who does.
-        self.panel.hide();
+        // The new process answers at the admin address, so that the old one must not.
+        self.admin.stop();
     }
 
-    /// `own_files`: those of the Unix sockets that it inherited are its own from now on.
-    fn own_files(&self) {
+    /// `own_socket_files`: takes over the files of the inherited Unix sockets.
+    fn own_socket_files(&self) {
         self.each_listener(Listener::own_file);
-        lock(&self.unwanted).drain(..).for_each(|file| file.own());
+        lock(&self.unused_files).drain(..).for_each(|file| file.own());
     }
 
     fn each_listener(&self, act: impl Fn(&Listener)) {
         match self.control.get() {
-            Some(control) => control.inspect(|listeners| listeners.iter().for_each(&act)),
+            Some(control) => control.inspect(|listeners| listeners.iter().for_each(|one| act(one))),
             None => lock(&self.listeners).iter().for_each(&act),
         }
-        self.panel.inspect(|listeners| listeners.iter().for_each(&act));
+        self.admin.inspect(|listeners| listeners.iter().for_each(&act));
     }
 
-    /// `bind_admin(address, about, inherited)`: where it shows itself while it runs. `about` is a Hash with
-    /// `:name`, `:version`, `:ruby` and perhaps `:user` and `:group`, whose ids a Unix socket's file gets.
+    /// `bind_admin(address, about, inherited)`: binds the admin address. `about` is a Hash with `:name`,
+    /// `:version`, `:ruby` and optionally `:user` and `:group`, the ids of the owner of a Unix socket's file.
     /// Returns the port, nil for a Unix socket.
     fn bind_admin(
         ruby: &Ruby,
@@ -148,140 +218,179 @@ impl Engine {
         about: RHash,
         inherited: Vec<(i32, String)>,
     ) -> Result<Option<u16>, Error> {
-        let mut open = inherit(ruby, &inherited)?;
-        let port = this.panel.bind(ruby, &address, about, &mut open)?;
-        lock(&this.unwanted).extend(open.into_iter().filter_map(Listener::into_file));
+        let (port, open) = this.admin.bind(ruby, address, about, inherit(ruby, &inherited)?)?;
+        lock(&this.unused_files).extend(open.into_iter().filter_map(Listener::into_file));
         Ok(port)
     }
 
-    /// `show_settings(texts, connections)`: what is set, by name, and how many connections there may be.
+    /// `show_settings(texts, connections)`: gives the admin address the settings by name, and the connection
+    /// limit.
     fn show_settings(&self, texts: RHash, connections: u64) -> Result<(), Error> {
-        self.panel.show_settings(texts, connections)
+        self.admin.show_settings(texts, connections)
     }
 
-    /// `admin_sockets`: where it shows itself, as `sockets` has it.
-    fn admin_sockets(&self) -> Vec<(i32, String, Option<u16>)> {
-        self.panel.inspect(|listeners| listeners.iter().map(describe).collect()).unwrap_or_default()
+    /// `show_certificates(all)`: gives the admin address the certificates of the config.
+    fn show_certificates(&self, all: RArray) -> Result<(), Error> {
+        let all = (0..all.len()).map(|index| Ok(tls::certificates(all.entry(index as isize)?)));
+        let all = all.collect::<Result<Vec<_>, Error>>()?;
+        self.admin.show_certificates(all.into_iter().flatten().collect());
+        Ok(())
     }
 
-    /// `hide`: it shows itself no more, which comes by itself if `run` returns.
-    fn hide(&self) {
-        self.panel.hide();
+    /// `admin_sockets`: the listening sockets of the admin address.
+    fn admin_sockets(&self) -> Vec<SocketTriple> {
+        self.admin.inspect(|listeners| listeners.iter().map(describe).collect()).unwrap_or_default()
     }
 
-    /// `log_to(access_log, json)`: where the access log goes (a path, "-" or nil), and whether all lines are JSON.
-    fn log_to(ruby: &Ruby, this: &Self, path: Option<String>, is_json: bool) -> Result<(), Error> {
-        let access = &this.bridge.access;
-        this.bridge.is_json.store(is_json, Relaxed);
+    /// `stop_admin`: stops the admin server and releases its address. A `run` that returns does the same.
+    fn stop_admin(&self) {
+        self.admin.stop();
+    }
+
+    /// `open_access_log(path, json, ids)`: opens the access log (a path, "-" for the standard output, nil for
+    /// none) and chooses JSON or text for all lines, and whether text lines have the connection's identifier.
+    fn open_access_log(
+        ruby: &Ruby,
+        this: &Self,
+        path: Option<String>,
+        is_json: bool,
+        shows_id: bool,
+    ) -> Result<(), Error> {
+        let shared = Arc::clone(&this.shared);
+        this.shared.shows_id.store(shows_id, Relaxed);
+        this.shared.is_json.store(is_json, Relaxed);
         let name = path.clone().unwrap_or_default();
-        let opened = access.open(path, is_json).and_then(|()| match this.control.get() {
-            Some(_) => gvl::without_signals(|| access.start()),
+        // A FIFO without a reader and a file system that does not answer block open(2).
+        let opened = gvl::without_holding_up(ruby, move || shared.access_log.open(path, is_json))?;
+        let opened = opened.and_then(|()| match this.control.get() {
+            Some(_) => gvl::without_signals(|| this.shared.access_log.start(&this.shared.mailbox)),
             None => Ok(()),
         });
         let failed = |error| format!("cannot write the access log {name}: {}", plain(&error));
         opened.map_err(|error| error::new(ruby, "StartError", failed(error)))
     }
 
-    /// `gather(directory)`: where `bind_admin` bound, shows the sum of the processes whose admins are sockets in that
-    /// directory.
-    fn gather(ruby: &Ruby, this: &Self, directory: String) -> Result<(), Error> {
-        gvl::without_signals(|| this.panel.gather(&directory))
+    /// `record(directory)`: records the first bytes of clients that get no server in a directory; nil ends that.
+    fn record(ruby: &Ruby, this: &Self, directory: Option<String>) -> Result<(), Error> {
+        this.shared.recorder.open(directory);
+        match this.control.get() {
+            Some(_) => gvl::without_signals(|| this.shared.recorder.start(&this.shared.mailbox))
+                .map_err(|error| error::start(ruby, &error.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// `aggregate(directory)`: serves the sum of all workers at the admin address. The admin sockets of the
+    /// workers are in `directory`.
+    fn aggregate(ruby: &Ruby, this: &Self, directory: String) -> Result<(), Error> {
+        gvl::without_signals(|| this.admin.start_aggregate(&directory))
             .map_err(|error| error::start(ruby, &error.into()))
     }
 
-    /// `reopen`: opens the file of the access log once more.
-    fn reopen(ruby: &Ruby, this: &Self) -> Result<(), Error> {
+    /// `reopen_access_log`: reopens the file of the access log.
+    fn reopen_access_log(ruby: &Ruby, this: &Self) -> Result<(), Error> {
         let failed = |error| format!("cannot write the access log: {}", plain(&error));
-        this.bridge.access.reopen().map_err(|error| error::new(ruby, "StartError", failed(error)))
+        let shared = Arc::clone(&this.shared);
+        let reopened = gvl::without_holding_up(ruby, move || shared.access_log.reopen())?;
+        reopened.map_err(|error| error::new(ruby, "StartError", failed(error)))
     }
 
-    /// `want(accept, timeout, client)`: which blocks there are, and whether one takes the client.
-    fn want(&self, accept: bool, timeout: bool, client: bool) {
-        let wanted = &self.bridge.wanted;
-        wanted.accept.store(accept, Relaxed);
-        wanted.timeout.store(timeout, Relaxed);
-        wanted.client.store(client, Relaxed);
+    /// `configure_blocks(accept, timeout, client)`: tells which optional blocks are configured, and whether a
+    /// block takes the client.
+    fn configure_blocks(&self, accept: bool, timeout: bool, client: bool) {
+        let blocks = &self.shared.configured_blocks;
+        blocks.accept.store(accept, Relaxed);
+        blocks.timeout.store(timeout, Relaxed);
+        blocks.client.store(client, Relaxed);
     }
 
-    /// `run(handler)`: serves until it is drained.
+    /// `run(handler)`: serves until the engine is drained.
     fn run(ruby: &Ruby, this: &Self, handler: Value) -> Result<(), Error> {
+        let handler = Handler::new(handler);
         let listeners = std::mem::take(&mut *lock(&this.listeners));
         if listeners.is_empty() {
             return Err(error::new(ruby, "Error", "an engine runs only once"));
         }
         let generation = gvl::generation();
-        let router = BlockRouter(Arc::clone(&this.bridge));
-        let reporter = Reporter(Arc::clone(&this.bridge));
+        let router = RubyRouter(Arc::clone(&this.shared));
+        let observer = LogObserver::new(&this.shared);
         let shutdown = Arc::clone(&this.shutdown);
-        let start = || server::start(listeners, this.config.clone(), router, reporter, shutdown);
+        let start = || NativeEngine::start(listeners, this.config.clone(), router, observer, shutdown);
         let engine = gvl::without_signals(start).map_err(|error| error::start(ruby, &error))?;
         let _ = this.stats.set(engine.stats());
+        let _ = this.shared.limits.set(engine.limits());
         let _ = this.control.set(engine.control().clone());
-        let show = || {
-            this.bridge.access.start()?;
-            this.panel.start(&engine, &this.bridge, &this.shutdown)
+        let start_access_log_and_admin = || {
+            this.shared.access_log.start(&this.shared.mailbox)?;
+            this.shared.recorder.start(&this.shared.mailbox)?;
+            this.admin.start(&engine, &this.shared, &this.shutdown)
         };
-        if let Err(error) = gvl::without_signals(show) {
+        if let Err(error) = gvl::without_signals(start_access_log_and_admin) {
             this.shutdown.abort();
             engine.join();
             return Err(error::start(ruby, &error.into()));
         }
 
-        let asker = Asker::new(ruby, &this.bridge, handler);
-        let mut dispatcher = Dispatcher::new(&this.bridge, asker, this.pool.as_ref());
-        let served = handler.funcall("started", ()).and_then(|_: Value| dispatcher.serve());
+        let caller = BlockCaller::new(ruby, &this.shared, handler);
+        let mut dispatcher = Dispatcher::new(&this.shared, caller, this.pool.as_ref());
+        let served = handler.started().and_then(|()| dispatcher.serve());
         if gvl::generation() != generation {
-            // A forked child: there is nothing to stop and no thread to join, and whatever wakes a
-            // task could wait for a lock that nobody holds any more.
+            // A forked child has no engine threads to join. Waking a task could wait for a lock that a
+            // missing thread held at the fork.
             std::mem::forget(engine);
-            this.panel.forget();
+            this.admin.forget();
             std::mem::forget(dispatcher);
             return served;
         }
-        // No Ruby from here on: `served` may be a jump under way, which must find Ruby as it left it.
+        // No calls to Ruby from here on: `served` may be a pending jump, which needs Ruby's state unchanged.
         if served.is_err() {
             this.shutdown.abort();
         }
-        // The threads need no GVL to finish, so it does no harm to hold it for these milliseconds.
+        // The GVL is held for these milliseconds, which is safe, since the threads finish without the GVL.
         engine.join();
-        this.bridge.access.finish();
-        this.panel.hide();
-        lock(&this.unwritten).extend(dispatcher.into_lines());
+        this.shared.access_log.finish();
+        this.shared.recorder.finish();
+        this.admin.stop();
+        lock(&this.unwritten_lines).extend(dispatcher.into_lines());
+        if served.is_ok() && !this.shutdown.is_draining() {
+            return Err(error::new(ruby, "Error", "all engine threads have ended by a defect"));
+        }
         served
     }
 
-    /// `work(handler)`: answers beside the thread that runs, until `dismiss`. Only with the setting `threads`.
-    fn work(ruby: &Ruby, this: &Self, handler: Value) -> Result<(), Error> {
+    /// `serve_pool_thread(handler)`: calls blocks on this thread until `stop_thread_pool`. Returns at once
+    /// without the setting `threads`.
+    fn serve_pool_thread(ruby: &Ruby, this: &Self, handler: Value) -> Result<(), Error> {
         match &this.pool {
-            Some(pool) => pool.serve(ruby, &this.bridge, handler),
+            Some(pool) => pool.serve(ruby, &this.shared, Handler::new(handler)),
             None => Ok(()),
         }
     }
 
-    /// Ends `work` on all threads.
-    fn dismiss(&self) {
+    /// `stop_thread_pool`: ends `serve_pool_thread` on all threads.
+    fn stop_thread_pool(&self) {
         if let Some(pool) = &self.pool {
             pool.close();
         }
     }
 
-    /// `flush(handler)`: writes the lines that `run` left when it ended early, or that wait for it.
+    /// `flush(handler)`: writes the log lines that wait for `run`, or that `run` left when it ended early.
     fn flush(&self, handler: Value) -> Result<(), Error> {
-        let mut lines = std::mem::take(&mut *lock(&self.unwritten));
-        lines.extend(self.bridge.queue.take_lines());
-        Log::new().write(&mut lines, handler)
+        let mut lines = std::mem::take(&mut *lock(&self.unwritten_lines));
+        lines.extend(self.shared.mailbox.take_lines());
+        Log::new().write(&mut lines, Handler::new(handler))
     }
 
-    /// How it ended, once it has: `:drained`, or `:forced` if connections were cut off.
+    /// `outcome`: how the drain ended: `:drained`, or `:forced` if connections were cut off.
     fn outcome(ruby: &Ruby, this: &Self) -> Symbol {
         ruby.to_symbol(match this.shutdown.outcome() {
-            Outcome::Drained => "drained",
-            Outcome::Forced(_) => "forced",
+            DrainOutcome::Drained => "drained",
+            DrainOutcome::Forced(_) => "forced",
         })
     }
 
-    /// `drain(signal, seconds)`: stops accepting; `seconds` (Float or nil) bounds the wait.
-    /// Safe in a trap: the log lines are written by the thread that runs.
+    /// `drain(signal, seconds)`: stops accepting, and waits for open connections for at most `seconds` (Float
+    /// or nil). Safe in a trap, since the thread that called `run` writes the log lines.
     fn drain(&self, signal: String, limit: Option<f64>) {
         let info = |text: String| Event::Line(Line::new(Severity::Info, text));
         let mut lines = vec![info(format!("Received {signal} signal. No longer accepting new connections."))];
@@ -290,43 +399,55 @@ impl Engine {
         }
         let (current, ..) = self.stats();
         lines.push(info(format!("Waiting for {current} connections to finish.")));
-        self.bridge.queue.send(lines);
-        self.bridge.draining.store(true, Relaxed);
-        // What no clock can hold is no limit.
+        self.shared.mailbox.send(lines);
+        self.shared.is_draining.store(true, Relaxed);
+        // A limit that overflows Duration is no limit.
         self.shutdown.drain(limit.map(|limit| Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX)));
     }
 
-    /// `warn(line)`: has it written to the log. Safe in a trap.
-    fn warn(&self, text: String) {
-        self.bridge.queue.send(vec![Event::Line(Line::new(Severity::Warn, text))]);
+    /// `Engine.network?(text)`: whether the text is a network or an IP address.
+    fn is_network(text: String) -> bool {
+        Networks::parse([&*text]).is_ok()
     }
 
-    /// Waits, on another thread than the one that runs, until all connections have ended. Looks now and then, too:
-    /// of two threads that wait, only one is called.
-    fn await_end(&self) -> Result<(), Error> {
-        while !self.bridge.queue.is_finished() {
-            self.bridge.queue.finished.wait(Some(Duration::from_millis(100)))?;
+    /// `Engine.count_dropped_lines(count)`: counts log lines that are lost.
+    fn count_dropped_lines(count: u64) {
+        count_dropped(count);
+    }
+
+    /// `warn(line)`: sends a WARN line to the log. Safe in a trap.
+    fn warn(&self, text: String) {
+        self.shared.mailbox.send(vec![Event::Line(Line::new(Severity::Warn, text))]);
+    }
+
+    /// `wait_until_drained`: waits until all connections have ended. Must not be called on the thread that
+    /// called `run`. The wait polls, too, since a wake-up reaches only one of several waiting threads.
+    fn wait_until_drained(&self) -> Result<(), Error> {
+        while !self.shared.mailbox.is_finished() {
+            self.shared.mailbox.finished.wait(Some(Duration::from_millis(100)))?;
         }
         Ok(())
     }
 
-    /// `carry_over(max, total)`: connections that another process counted before this one took over.
+    /// `carry_over(max, total)`: adds the connections that an earlier process counted.
     fn carry_over(&self, max: u64, total: u64) {
         if let Some(stats) = self.stats.get() {
             stats.carry_over(max, total);
         }
     }
 
-    /// `counts`: what is shown, as JSON, for `carry_counts` of another process; nil if nothing is.
+    /// `counts`: the counters of the admin address as JSON, for `carry_counts` in another process; nil
+    /// without an admin address.
     fn counts(&self) -> Option<String> {
-        self.panel.counts()
+        self.admin.counts()
     }
 
+    /// `carry_counts(json)`: adds the counters of an earlier process at the admin address.
     fn carry_counts(&self, json: String) {
-        self.panel.carry_counts(&json);
+        self.admin.carry_counts(&json);
     }
 
-    /// `[current, max, total]` connections.
+    /// `stats`: `[current, max, total]` connections.
     fn stats(&self) -> (u64, u64, u64) {
         self.stats.get().map_or((0, 0, 0), |stats| (stats.current(), stats.max(), stats.total()))
     }
@@ -337,35 +458,49 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     let proxymachine: RClass = ruby.class_object().const_get("ProxyMachine")?;
     let class = proxymachine.define_class("Engine", ruby.class_object())?;
     class.undef_default_alloc_func();
-    // magnus looks the class up when it is first needed; a signal at that moment would be a panic.
+    // magnus looks up the class at its first use, and panics if a signal interrupts the look-up. So look it
+    // up now.
     Engine::class(ruby);
     class.define_singleton_method("listen", function!(Engine::listen, 3))?;
-    class.define_singleton_method("explain", function!(explain, 2))?;
+    class.define_singleton_method("count_dropped_lines", function!(Engine::count_dropped_lines, 1))?;
+    class.define_singleton_method("network?", function!(Engine::is_network, 1))?;
+    class.define_singleton_method("forks", function!(gvl::generation, 0))?;
+    class.define_singleton_method("check_thread_room", function!(thread_room::check, 0))?;
+    class.define_singleton_method("explain", function!(explain, -1))?;
+    class.define_singleton_method("invalid_remote", function!(invalid_remote, 1))?;
+    class.define_singleton_method("read_answer", function!(read_answer, -1))?;
+    class.define_singleton_method("termination_codes", function!(codes::all, 0))?;
+    class.define_singleton_method("failure_reasons", function!(codes::reasons, 0))?;
+    class.define_singleton_method("termination_letters", function!(codes::letters, 0))?;
     class.define_method("prepare", method!(Engine::prepare, 2))?;
     class.define_method("apply", method!(Engine::apply, 0))?;
     class.define_method("discard", method!(Engine::discard, 0))?;
     class.define_method("sockets", method!(Engine::sockets, 0))?;
+    class.define_method("close_listeners", method!(Engine::close_listeners, 1))?;
+    class.define_method("unused_sockets", method!(Engine::unused_sockets, 0))?;
     class.define_method("hand_over", method!(Engine::hand_over, 0))?;
-    class.define_method("gather", method!(Engine::gather, 1))?;
+    class.define_method("aggregate", method!(Engine::aggregate, 1))?;
     class.define_method("bind_admin", method!(Engine::bind_admin, 3))?;
     class.define_method("show_settings", method!(Engine::show_settings, 2))?;
+    class.define_method("show_certificates", method!(Engine::show_certificates, 1))?;
     class.define_method("admin_sockets", method!(Engine::admin_sockets, 0))?;
-    class.define_method("hide", method!(Engine::hide, 0))?;
-    class.define_method("own_files", method!(Engine::own_files, 0))?;
-    class.define_method("log_to", method!(Engine::log_to, 2))?;
-    class.define_method("reopen", method!(Engine::reopen, 0))?;
-    class.define_method("want", method!(Engine::want, 3))?;
+    class.define_method("stop_admin", method!(Engine::stop_admin, 0))?;
+    class.define_method("own_socket_files", method!(Engine::own_socket_files, 0))?;
+    class.define_method("open_access_log", method!(Engine::open_access_log, 3))?;
+    class.define_method("record", method!(Engine::record, 1))?;
+    class.define_method("reopen_access_log", method!(Engine::reopen_access_log, 0))?;
+    class.define_method("configure_blocks", method!(Engine::configure_blocks, 3))?;
     class.define_method("run", method!(Engine::run, 1))?;
-    class.define_method("work", method!(Engine::work, 1))?;
-    class.define_method("dismiss", method!(Engine::dismiss, 0))?;
+    class.define_method("serve_pool_thread", method!(Engine::serve_pool_thread, 1))?;
+    class.define_method("stop_thread_pool", method!(Engine::stop_thread_pool, 0))?;
     class.define_method("flush", method!(Engine::flush, 1))?;
     class.define_method("drain", method!(Engine::drain, 2))?;
     class.define_method("warn", method!(Engine::warn, 1))?;
     class.define_method("outcome", method!(Engine::outcome, 0))?;
-    class.define_method("await_end", method!(Engine::await_end, 0))?;
+    class.define_method("wait_until_drained", method!(Engine::wait_until_drained, 0))?;
     class.define_method("counts", method!(Engine::counts, 0))?;
     class.define_method("carry_counts", method!(Engine::carry_counts, 1))?;
     class.define_method("carry_over", method!(Engine::carry_over, 2))?;
     class.define_method("stats", method!(Engine::stats, 0))?;
-    Ok(())
+    upstreams::init(class)
 }

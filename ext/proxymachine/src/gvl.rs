@@ -1,11 +1,11 @@
-//! Waiting without the GVL, and everything else that is unsafe about threads and Ruby.
+//! Waits without the GVL, and holds all other unsafe code about threads and Ruby.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -16,77 +16,87 @@ use rb_sys::{
     rb_thread_check_ints,
 };
 
-/// Before 3.3, Ruby leaves hearing signals to one of its other threads if there are any, and forgets
-/// a thread that waits in native code when the last of them ends. So then it looks up now and again.
-const LOOK_UP: Duration = Duration::from_millis(100);
+use crate::{error, lock};
 
-/// Whether this is such a Ruby.
-static DEAF: AtomicBool = AtomicBool::new(true);
+/// Ruby before 3.3 delivers signals to one of its other threads if there are any, and does not wake a thread
+/// that waits in native code when the last other thread ends. On such a Ruby, the wait ends at this interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Looks which Ruby this is.
+/// A thread that has panicked sends no wake-up.
+const WORK_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Whether this Ruby needs `POLL_INTERVAL`.
+static NEEDS_POLL: AtomicBool = AtomicBool::new(true);
+
+/// Reads the version of Ruby.
 pub fn init(ruby: &Ruby) -> Result<(), Error> {
     let version: String = ruby.class_object().const_get("RUBY_VERSION")?;
-    DEAF.store(matches!(version.get(..3), Some("3.1" | "3.2")), Ordering::Relaxed);
+    NEEDS_POLL.store(matches!(version.get(..3), Some("3.1" | "3.2")), Ordering::Relaxed);
     Ok(())
 }
 
-/// A wake-up call for one Ruby thread, always the same one, that waits without the GVL.
+/// Wakes one Ruby thread, always the same one and on the same native thread, that waits without the GVL.
 ///
-/// Whoever waits looks at its own conditions before it waits again, so a needless call does no
-/// harm. That is why Ruby may use it to interrupt the wait: for a signal, `Thread#kill`, `at_exit`.
+/// The thread checks its own conditions before it waits again, so that a spurious wake-up is harmless. Ruby
+/// interrupts the wait in the same way: for a signal, `Thread#kill`, `at_exit`.
 #[derive(Default)]
-pub struct Signal {
-    raised: AtomicBool,
+pub struct Wakeup {
+    is_woken: AtomicBool,
     waiter: OnceLock<Thread>,
-    /// Its thread need not hear signals, as others do.
-    is_for_work: bool,
+    /// Whether the thread belongs to the thread pool, which handles no signals.
+    is_pool_thread: bool,
 }
 
-impl Signal {
-    /// For a thread that only works.
-    pub fn for_work() -> Self {
-        Self { is_for_work: true, ..Self::default() }
+impl Wakeup {
+    /// Returns a wake-up for a pool thread.
+    pub fn for_pool_thread() -> Self {
+        Self { is_pool_thread: true, ..Self::default() }
     }
 
-    /// Wakes the waiter, now or when it next waits. Lock-free, from any thread.
-    pub fn raise(&self) {
-        // SeqCst pairs with wait(): either it sees `raised`, or it has parked and is unparked.
-        self.raised.store(true, Ordering::SeqCst);
+    /// Wakes the thread now, or at its next wait. Lock-free; any thread may call `wake`.
+    pub fn wake(&self) {
+        // SeqCst pairs with wait(): the waiter either sees `is_woken`, or has parked and is unparked.
+        self.is_woken.store(true, Ordering::SeqCst);
         if let Some(waiter) = self.waiter.get() {
             waiter.unpark();
         }
     }
 
-    /// Waits for a call, for at most `limit`. The GVL is free meanwhile.
+    /// Waits for a wake-up, for at most `limit`. Releases the GVL meanwhile.
     ///
     /// # Errors
-    /// What Ruby wants to happen in this thread instead: an exception that a trap or
-    /// `Thread#raise` raised, or the end of the thread.
+    /// Returns an exception that a trap or `Thread#raise` raised in this thread, or the end of the thread.
     pub fn wait(&self, limit: Option<Duration>) -> Result<(), Error> {
         self.waiter.get_or_init(thread::current);
-        // SAFETY: on a Ruby thread with the GVL.
-        let deaf = !self.is_for_work && DEAF.load(Ordering::Relaxed) && unsafe { rb_thread_alone() } == 0;
-        let limit = if deaf { Some(limit.map_or(LOOK_UP, |limit| limit.min(LOOK_UP))) } else { limit };
-        without_gvl(&Wait { signal: self, limit });
+        let needs_poll = !self.is_pool_thread
+            && NEEDS_POLL.load(Ordering::Relaxed)
+            // SAFETY: on a Ruby thread with the GVL.
+            && unsafe { rb_thread_alone() } == 0;
+        let limit = if needs_poll {
+            Some(limit.map_or(POLL_INTERVAL, |limit| limit.min(POLL_INTERVAL)))
+        } else {
+            limit
+        };
+        without_gvl(&Wait { wakeup: self, limit });
         check_interrupts()
     }
 
-    /// Must not panic: it is called from C.
+    /// Parks the thread. Must not panic, since C calls `park`.
     fn park(&self, limit: Option<Duration>) {
-        if !self.raised.swap(false, Ordering::SeqCst) {
+        if !self.is_woken.swap(false, Ordering::SeqCst) {
             match limit {
                 Some(limit) => thread::park_timeout(limit),
                 None => thread::park(),
             }
-            self.raised.store(false, Ordering::SeqCst);
+            self.is_woken.store(false, Ordering::SeqCst);
         }
     }
 }
 
-/// Runs what Ruby has in mind for this thread: traps, `Thread#raise`, `Thread#kill`.
+/// Runs the pending interrupts of this thread: traps, `Thread#raise`, `Thread#kill`.
 ///
 /// # Errors
-/// Their exceptions and jumps.
+/// Returns their exceptions and jumps.
 pub fn check_interrupts() -> Result<(), Error> {
     protect(|| {
         // SAFETY: on a Ruby thread with the GVL; its exceptions and jumps end at protect().
@@ -97,27 +107,26 @@ pub fn check_interrupts() -> Result<(), Error> {
 }
 
 struct Wait<'a> {
-    signal: &'a Signal,
+    wakeup: &'a Wakeup,
     limit: Option<Duration>,
 }
 
-/// Waits without the GVL, or not at all when Ruby wants this thread for something else first.
+/// Waits without the GVL. Returns at once if an interrupt is pending.
 fn without_gvl(wait: &Wait<'_>) {
     unsafe extern "C" fn park(wait: *mut c_void) -> *mut c_void {
         // SAFETY: `wait` is the caller's, which outlives this call.
         let wait = unsafe { &*wait.cast::<Wait<'_>>() };
-        wait.signal.park(wait.limit);
+        wait.wakeup.park(wait.limit);
         ptr::null_mut()
     }
 
     unsafe extern "C" fn unblock(wait: *mut c_void) {
-        // SAFETY: `wait` is the caller's, which outlives the wait. raise() cannot panic.
-        unsafe { &*wait.cast::<Wait<'_>>() }.signal.raise();
+        // SAFETY: `wait` is the caller's, which outlives the wait. wake() cannot panic.
+        unsafe { &*wait.cast::<Wait<'_>>() }.wakeup.wake();
     }
 
-    // INTR_FAIL: interrupts are not run in there, where they could jump over our frames.
-    // UBF_ASYNC_SAFE: unblock() may be called in a signal handler; otherwise Ruby 3.1 creates a thread
-    // for it, at each wait.
+    // INTR_FAIL: rb_nogvl() runs no interrupts, since their jumps would skip Rust frames. UBF_ASYNC_SAFE: a
+    // signal handler may call unblock(). Without the flag, Ruby 3.1 creates a thread at each wait.
     const FLAGS: u32 = RB_NOGVL_INTR_FAIL | RB_NOGVL_UBF_ASYNC_SAFE;
 
     let data = ptr::from_ref(wait).cast_mut().cast();
@@ -125,11 +134,11 @@ fn without_gvl(wait: &Wait<'_>) {
     unsafe { rb_nogvl(Some(park), data, Some(unblock), data, FLAGS as i32) };
 }
 
-/// The values of several keys of a plain Hash, under one protection: setting that up costs more than
-/// the look-ups.
+/// Returns the values of several keys of a plain Hash. One protect() covers all look-ups, since protect()
+/// costs more than a look-up.
 ///
 /// # Errors
-/// What a default block of the Hash raises.
+/// Returns what a default block of the Hash raises.
 pub fn hash_values<const N: usize>(hash: RHash, keys: [StaticSymbol; N]) -> Result<[Value; N], Error> {
     let mut values: [VALUE; N] = [Qnil.into(); N];
     protect(|| {
@@ -144,8 +153,8 @@ pub fn hash_values<const N: usize>(hash: RHash, keys: [StaticSymbol; N]) -> Resu
     Ok(values.map(|value| unsafe { Value::from_raw(value) }))
 }
 
-/// Runs `start`, whose threads will hear no signal. Signals are Ruby's business, which handles them on
-/// its own threads; and a SIGPIPE, which splice(2) raises, must not reach a handler of the config.
+/// Runs `start` with all signals blocked; threads that `start` creates inherit the mask. Ruby handles signals
+/// on its own threads, and a SIGPIPE that splice(2) raises must not reach a handler of the config.
 pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
@@ -162,10 +171,40 @@ pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
+/// Runs `work`, which may take long, on a thread of its own, and waits for the result without the GVL. If the wait is
+/// interrupted, the thread goes on by itself and its result is dropped: neither a name server nor a file system that
+/// does not answer holds up a signal or the end of the program.
+///
+/// # Errors
+/// Returns an exception that a trap or `Thread#raise` raised in this thread, or the end of the thread.
+pub fn without_holding_up<T: Send + 'static>(
+    ruby: &Ruby,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let result = Arc::new((Mutex::new(None), Wakeup::default()));
+    let worker = Arc::clone(&result);
+    let run = move || {
+        *lock(&worker.0) = Some(work());
+        worker.1.wake();
+    };
+    let thread = without_signals(|| thread::Builder::new().name("proxymachine io".into()).spawn(run))
+        .map_err(|error| error::start(ruby, &error.into()))?;
+    loop {
+        if let Some(result) = lock(&result.0).take() {
+            let _ = thread.join(); // The thread ends now.
+            return Ok(result);
+        }
+        if thread.is_finished() && lock(&result.0).is_none() {
+            return Err(error::new(ruby, "StartError", "a thread has panicked"));
+        }
+        result.1.wait(Some(WORK_POLL_INTERVAL))?;
+    }
+}
+
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// How often the process has been forked since the first call, seen from the child: a number that
-/// changes tells that the native threads are gone.
+/// Returns the number of forks between the first call and this process. If the number has changed, the
+/// process is a forked child, in which the native threads do not exist.
 pub fn generation() -> u64 {
     static WATCH: Once = Once::new();
 
@@ -178,8 +217,8 @@ pub fn generation() -> u64 {
     }
 
     WATCH.call_once(|| {
-        // SAFETY: the handlers only touch an atomic, which is safe in a forked child. They live as long
-        // as the process, since Ruby never unloads an extension.
+        // SAFETY: the handlers only touch an atomic, which is safe in a forked child. The handlers live as
+        // long as the process, since Ruby never unloads an extension.
         unsafe { libc::pthread_atfork(None, Some(in_parent), Some(in_child)) };
     });
     FORKS.load(Ordering::Relaxed)

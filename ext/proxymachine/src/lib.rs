@@ -1,40 +1,61 @@
 //! The Ruby extension: a thin layer between Ruby and `proxymachine-engine`.
 //!
-//! The engine's threads never touch Ruby. What they want to ask or tell goes into a queue
-//! (`queue.rs`), the Ruby thread that called `run` empties it (`dispatch.rs`).
-#![deny(unsafe_code)] // but in gvl.rs and sniff.rs
+//! Engine threads never call Ruby. An engine thread collects its log lines and its calls of blocks in an
+//! outbox (`outbox.rs`), which goes to the mailbox (`mailbox.rs`) of the Ruby thread that called `run`. That
+//! thread empties the mailbox (`dispatch.rs`), calls the blocks (`block_call.rs`) and sends the verdicts back
+//! (`replies.rs`).
+#![deny(unsafe_code)] // except in failure.rs, glibc.rs, gvl.rs and sniff.rs
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-mod access;
+mod access_file;
+mod access_log;
 mod admin;
-mod ask;
-mod bridge;
+mod backend_stats;
+mod block_call;
+mod codes;
+mod convert;
 mod dispatch;
 mod engine;
 mod error;
+mod event;
 mod explain;
+mod failure;
+#[cfg(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod glibc;
 mod gvl;
+mod handler;
 mod log;
-mod pool;
-mod queue;
-mod remotes;
+mod log_observer;
+mod mailbox;
+mod outbox;
+mod recent_failures;
+mod recorder;
+mod replies;
+mod ruby_router;
+mod shared;
 mod sniff;
+mod thread_pool;
+mod thread_room;
+mod tls;
+mod upstreams;
 mod verdict;
-mod wanted;
 
-/// Why: see docs/design.md, Dependencies.
+/// docs/design.md, Dependencies, gives the reason. AddressSanitizer brings an allocator of its own.
+#[cfg(not(sanitized))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: failure::OrExit<mimalloc::MiMalloc> = failure::OrExit(mimalloc::MiMalloc);
 
 #[magnus::init]
 fn init(ruby: &magnus::Ruby) -> Result<(), magnus::Error> {
+    failure::report_panics_in_one_line();
     gvl::init(ruby)?;
     engine::init(ruby)?;
-    sniff::init(ruby)
+    sniff::init(ruby)?;
+    tls::init(ruby)
 }
 
-/// What a mutex guards here is whole at any time, also after a panic.
+/// Locks a mutex, also after a panic: no update of the guarded values can be interrupted halfway.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

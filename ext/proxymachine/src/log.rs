@@ -1,26 +1,51 @@
-//! The log's lines, in order, a batch at a time.
+//! Writes log lines to `LOGGER`, in order and in batches.
 //!
-//! Whatever the constant `LOGGER` is when lines are written gets them. If that is a plain `Logger`
-//! with the default format, the lines are formatted here, as Ruby's `Logger::Formatter` does it, and
-//! handed over in one piece; any other logger gets them one by one. With `log_format :json` a plain `Logger` has a
-//! formatter of ours, and the lines are formatted as that does it, with more fields.
+//! The lines go to the current value of the constant `LOGGER`. For a plain `Logger` with the default format,
+//! the lines are formatted here, as Ruby's `Logger::Formatter` does, and written in one piece. Any other
+//! logger gets the lines one by one. With `log_format :json`, a plain `Logger` has the formatter of
+//! ProxyMachine; the lines are then formatted here like that formatter does, with more fields.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use magnus::value::ReprValue;
-use magnus::{Error, Value};
+use magnus::Error;
 
-/// Of a log line.
+use crate::handler::Handler;
+
+/// Severity of a log line; the numbers are those of Ruby's `Logger::Severity`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// As in Ruby's `Logger::Severity`.
     Info = 1,
     Warn,
     Error,
 }
 
-/// What is to be logged, and when it happened.
+impl Severity {
+    /// Returns the name of the logger's method.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Log lines of this process that were lost.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Counts lines that are lost.
+pub fn count_dropped(lines: u64) {
+    DROPPED.fetch_add(lines, Relaxed);
+}
+
+/// Returns the number of lines of this process that were lost.
+pub fn dropped() -> u64 {
+    DROPPED.load(Relaxed)
+}
+
+/// A log line and the time of its event.
 pub struct Line {
     severity: Severity,
     time: SystemTime,
@@ -28,15 +53,16 @@ pub struct Line {
     fields: Fields,
 }
 
-/// What a line is about, for machines. None where nobody wants to know.
+/// Fields of a JSON log line; None for a text line.
 pub type Fields = Option<Box<[(&'static str, String)]>>;
 
 impl Line {
-    /// Happens now.
+    /// Returns a line about an event that happens now.
     pub fn new(severity: Severity, text: String) -> Self {
         Self { severity, time: SystemTime::now(), text, fields: None }
     }
 
+    /// Adds fields.
     pub fn with(mut self, fields: Fields) -> Self {
         self.fields = fields;
         self
@@ -45,7 +71,7 @@ impl Line {
 
 /// Writes lines on the Ruby thread.
 pub struct Log {
-    /// A second since the epoch and how Ruby writes it: local time is Ruby's business.
+    /// The last second since the epoch and its local time, as Ruby formats it.
     second: (u64, String),
     pid: u32,
 }
@@ -55,44 +81,38 @@ impl Log {
         Self { second: (0, String::new()), pid: std::process::id() }
     }
 
-    /// Writes `lines`, and leaves none.
+    /// Writes and removes all `lines`.
     ///
     /// # Errors
-    /// Only what must end the server; a logger that fails costs its lines.
-    pub fn write(&mut self, lines: &mut Vec<Line>, handler: Value) -> Result<(), Error> {
+    /// Returns only what must end the server. If the logger fails, the lines are lost.
+    pub fn write(&mut self, lines: &mut Vec<Line>, handler: Handler) -> Result<(), Error> {
         if lines.is_empty() {
             return Ok(());
         }
-        // nil, or the format, and the least severity.
-        if let Some((is_json, least)) = handler.funcall::<_, _, Option<(bool, u8)>>("log_plan", ())? {
+        if let Some((is_json, min_severity)) = handler.log_plan()? {
             let mut text = String::with_capacity(lines.len() * 128);
-            for line in lines.drain(..).filter(|line| line.severity as u8 >= least) {
+            for line in lines.drain(..).filter(|line| line.severity as u8 >= min_severity) {
                 if is_json {
                     self.format_json(&mut text, &line);
                 } else {
                     self.format(&mut text, &line, handler)?;
                 }
             }
-            handler.funcall::<_, _, Value>("write", (text,))?;
-        } else {
-            for line in lines.drain(..) {
-                let method = match line.severity {
-                    Severity::Info => "info",
-                    Severity::Warn => "warn",
-                    Severity::Error => "error",
-                };
-                handler.funcall::<_, _, Value>(method, (line.text,))?;
+            if !text.is_empty() {
+                handler.write(text)?;
             }
+        } else {
+            handler.log(lines.drain(..).map(|line| (line.severity, line.text)))?;
         }
         Ok(())
     }
 
     /// `I, [2026-01-31T12:00:00.000000 #4711]  INFO -- : text`
-    fn format(&mut self, out: &mut String, line: &Line, handler: Value) -> Result<(), Error> {
+    fn format(&mut self, out: &mut String, line: &Line, handler: Handler) -> Result<(), Error> {
         let since_epoch = line.time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let second = since_epoch.as_secs();
         if self.second.0 != second {
-            self.second = (second, handler.funcall("second", (second,))?);
+            self.second = (second, handler.second(second)?);
         }
         let (letter, name) = match line.severity {
             Severity::Info => ('I', " INFO"),
@@ -129,9 +149,9 @@ impl Log {
     }
 }
 
-/// Control characters escaped: a log line stays one line, and harmless to a terminal.
+/// Escapes control characters, so that a log line stays one line and cannot control a terminal.
 pub fn printable(text: &str) -> String {
-    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let escape = |c: char| if is_odd(c) { c.escape_default().to_string() } else { c.to_string() };
-    if text.chars().any(is_odd) { text.chars().map(escape).collect() } else { text.to_owned() }
+    let is_control = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let escape = |c: char| if is_control(c) { c.escape_default().to_string() } else { c.to_string() };
+    if text.chars().any(is_control) { text.chars().map(escape).collect() } else { text.to_owned() }
 }

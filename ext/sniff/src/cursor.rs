@@ -1,10 +1,10 @@
-//! Reads from bytes that may not all be there yet.
+//! Reads from a buffer that may not be complete yet.
 
 use std::ops::Range;
 
-use crate::Miss;
+use crate::SniffError;
 
-/// A place in some bytes. Running out of them is [`Miss::Incomplete`].
+/// A read position in a buffer. Reads past the end return [`SniffError::Incomplete`].
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     data: &'a [u8],
@@ -16,6 +16,7 @@ impl<'a> Cursor<'a> {
         Self { data, position: 0 }
     }
 
+    /// Returns the position in the outermost cursor's buffer.
     pub fn position(&self) -> usize {
         self.position
     }
@@ -24,7 +25,7 @@ impl<'a> Cursor<'a> {
         &self.data[self.position..]
     }
 
-    /// Where the rest is, in what the outermost cursor reads.
+    /// Returns the range of the rest in the outermost cursor's buffer.
     pub fn range(&self) -> Range<usize> {
         self.position..self.data.len()
     }
@@ -33,64 +34,76 @@ impl<'a> Cursor<'a> {
         self.position == self.data.len()
     }
 
-    pub fn take(&mut self, count: usize) -> Result<&'a [u8], Miss> {
-        let taken = self.rest().get(..count).ok_or(Miss::Incomplete)?;
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], SniffError> {
+        let taken = self.rest().get(..count).ok_or(SniffError::Incomplete)?;
         self.position += count;
         Ok(taken)
     }
 
-    /// Takes as many of `count` bytes as there are.
-    pub fn take_some(&mut self, count: usize) -> &'a [u8] {
+    /// Takes `count` bytes, or the rest if it is shorter.
+    pub fn take_up_to(&mut self, count: usize) -> &'a [u8] {
         let taken = &self.rest()[..count.min(self.rest().len())];
         self.position += taken.len();
         taken
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Miss> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], SniffError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
     }
 
-    pub fn u8(&mut self) -> Result<u8, Miss> {
+    pub fn u8(&mut self) -> Result<u8, SniffError> {
         self.array().map(u8::from_be_bytes)
     }
 
-    pub fn u16(&mut self) -> Result<u16, Miss> {
+    pub fn u16(&mut self) -> Result<u16, SniffError> {
         self.array().map(u16::from_be_bytes)
     }
 
-    pub fn u32(&mut self) -> Result<u32, Miss> {
+    pub fn u32(&mut self) -> Result<u32, SniffError> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// A cursor of its own for the next `count` bytes.
-    pub fn part(&mut self, count: usize) -> Result<Self, Miss> {
+    /// Takes `count` bytes as a cursor of their own.
+    pub fn sub_cursor(&mut self, count: usize) -> Result<Self, SniffError> {
         let start = self.position;
         self.take(count)?;
         Ok(Self { data: &self.data[..self.position], position: start })
     }
 
-    /// Takes these bytes; others are foreign, even before all are there.
-    pub fn expect(&mut self, expected: &[u8]) -> Result<(), Miss> {
+    /// Takes `expected`. The first byte that differs is a mismatch, even if the rest is shorter than
+    /// `expected`.
+    pub fn expect(&mut self, expected: &[u8]) -> Result<(), SniffError> {
         let rest = self.rest();
         let count = expected.len().min(rest.len());
         if rest[..count] != expected[..count] {
-            return Err(Miss::Foreign);
+            return Err(SniffError::Mismatch);
         }
         self.take(expected.len()).map(drop)
     }
 
-    /// Takes what stands before `end`, and `end` itself. At most `longest` bytes may stand there.
-    pub fn until(&mut self, end: u8, longest: usize) -> Result<&'a [u8], Miss> {
+    /// Takes the bytes before `delimiter`, at most `max`, and drops `delimiter`.
+    pub fn take_until(&mut self, delimiter: u8, max: usize) -> Result<&'a [u8], SniffError> {
+        self.take_while(|byte| byte != delimiter, delimiter, max)
+    }
+
+    /// Takes bytes, at most `max`, while `accepted` returns true for them, and drops the `delimiter` after
+    /// them. Any other byte after them is a mismatch.
+    pub fn take_while(
+        &mut self,
+        accepted: impl Fn(u8) -> bool,
+        delimiter: u8,
+        max: usize,
+    ) -> Result<&'a [u8], SniffError> {
         let rest = self.rest();
-        match rest.iter().take(longest + 1).position(|&byte| byte == end) {
-            Some(length) => {
+        match rest.iter().take(max + 1).position(|&byte| !accepted(byte)) {
+            Some(length) if rest[length] == delimiter => {
                 self.position += length + 1;
                 Ok(&rest[..length])
             }
-            None if rest.len() > longest => Err(Miss::Foreign),
-            None => Err(Miss::Incomplete),
+            None if rest.len() <= max => Err(SniffError::Incomplete),
+            _ => Err(SniffError::Mismatch),
         }
     }
 }

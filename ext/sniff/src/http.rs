@@ -1,78 +1,64 @@
 //! HTTP: the head of a request (RFC 9112), and the preface of HTTP/2 (RFC 9113, section 3.4).
 
-use std::mem::MaybeUninit;
-
-use crate::Miss;
+use crate::SniffError;
 use crate::cursor::Cursor;
 use crate::host::Authority;
+pub use target::Target;
 
-/// Bytes of the longest head that is read, from the method to the empty line; a longer one is foreign.
-pub const LONGEST_HEAD: usize = 64 * 1024;
+mod target;
 
-/// The most header lines of a request; one with more is foreign.
-pub const MOST_HEADERS: usize = 100;
+/// The maximum size of a head in bytes, from its first byte to the end of its empty line.
+pub const MAX_HEAD_SIZE: usize = 64 * 1024;
 
-/// Bytes of the longest method; the registered ones have at most 17.
-pub const LONGEST_METHOD: usize = 32;
+/// The maximum number of header lines.
+pub const MAX_HEADERS: usize = 100;
 
-/// What each HTTP/2 connection begins with.
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The maximum size of a method in bytes. Registered methods have at most 17.
+pub const MAX_METHOD_SIZE: usize = 32;
 
-/// How a client begins.
+/// The first bytes of each HTTP/2 connection.
+pub const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The first message of an HTTP client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Opening<'a> {
-    /// With a request of HTTP/1.0 or HTTP/1.1.
+pub enum Message<'a> {
+    /// A request of HTTP/1.
     Request(Request<'a>),
-    /// With the preface of HTTP/2. Its requests follow in frames, which are not looked at.
-    Http2,
+    /// The preface of HTTP/2. Its requests follow in frames, which the sniffer does not parse.
+    Http2Preface,
 }
 
 /// The head of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// `GET` and the like.
+    /// The method, such as `GET`.
     pub method: &'a str,
-    /// What stands behind it: a path with its query, a whole URL, `host:port` or `*`.
-    pub target: &'a str,
-    /// The digit behind `HTTP/1.`
+    /// The request target. It may contain bytes above 127, which RFC 9112 forbids and clients send.
+    pub target: &'a [u8],
+    /// The minor version: the digit after `HTTP/1.`
     pub minor_version: u8,
     /// The header lines in their order. A value may be any bytes but line ends and NUL.
     pub headers: Vec<(&'a str, &'a [u8])>,
-    /// Bytes of the head, with its empty line; the body begins there.
+    /// The size of the head in bytes, empty lines before it included. The body begins there.
     pub size: usize,
+    form: Target<'a>,
 }
 
 impl<'a> Request<'a> {
-    /// The host and port that the request is for: those of the target if it names them, which RFC 9112 puts
-    /// first, otherwise those of the `Host` header. None if there is none, or if it is not valid.
+    /// Returns the host and port that the request is for: those of the target if its form has them, otherwise
+    /// those of the `Host` header. Returns None if there are none, or if they are invalid: CONNECT needs a
+    /// port, too.
     pub fn authority(&self) -> Option<Authority<'a>> {
-        let bytes = match self.split_target() {
-            (Some(authority), _) => authority.as_bytes(),
-            (None, _) => self.headers.iter().find(|(name, _)| is_host(name))?.1,
-        };
-        Authority::parse(bytes)
+        match self.form {
+            Target::Absolute { authority, .. } => Authority::parse(authority),
+            Target::Authority(authority) => Authority::parse(authority).filter(|found| found.port.is_some()),
+            Target::Origin(_) | Target::Asterisk => Authority::parse(host_header(&self.headers)?),
+        }
     }
 
-    /// The target without host and query. None for CONNECT, which has no path.
-    pub fn path(&self) -> Option<&'a str> {
-        let path = self.split_target().1?;
-        let end = path.find(['?', '#']).unwrap_or(path.len());
-        Some(if end == 0 { "/" } else { &path[..end] })
-    }
-
-    /// The authority in the target, and what follows it.
-    fn split_target(&self) -> (Option<&'a str>, Option<&'a str>) {
-        if self.method == "CONNECT" {
-            return (Some(self.target), None);
-        }
-        let absolute = if self.target.starts_with('/') { None } else { self.target.split_once("://") };
-        match absolute {
-            Some((_, rest)) => {
-                let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-                (Some(authority), Some(path))
-            }
-            None => (None, Some(self.target)),
-        }
+    /// Returns the target without authority and query; None for CONNECT.
+    pub fn path(&self) -> Option<&'a [u8]> {
+        self.form.path()
     }
 }
 
@@ -80,51 +66,84 @@ fn is_host(name: &str) -> bool {
     name.eq_ignore_ascii_case("host")
 }
 
-/// Reads the head that `data` begins with. What follows it is not looked at.
+fn host_header<'a>(headers: &[(&str, &'a [u8])]) -> Option<&'a [u8]> {
+    headers.iter().find(|(name, _)| is_host(name)).map(|(_, value)| *value)
+}
+
+/// Parses the head at the start of `data` and ignores the bytes after it.
 ///
 /// ```
-/// # use proxymachine_sniff::{Miss, http};
-/// let Ok(http::Opening::Request(request)) = http::request(b"GET /cats HTTP/1.1\r\nHost: a.b\r\n\r\n") else { panic!() };
-/// assert_eq!(request.authority().unwrap().host, "a.b");
-/// assert_eq!(http::request(b"GET /ca").err(), Some(Miss::Incomplete));
+/// # use proxymachine_sniff::SniffError;
+/// # use proxymachine_sniff::http::{self, Message};
+/// let head = b"GET /cats HTTP/1.1\r\nHost: a.b\r\n\r\n";
+/// let Ok(Message::Request(request)) = http::request(head) else { panic!() };
+/// assert_eq!(request.authority().unwrap().host.to_string(), "a.b");
+/// assert_eq!(http::request(b"GET /ca").err(), Some(SniffError::Incomplete));
 /// ```
 ///
 /// # Errors
-/// See [`Miss`]. A request with two `Host` headers is foreign: its server might go by the other one.
-pub fn request(data: &[u8]) -> Result<Opening<'_>, Miss> {
-    match Cursor::new(data).expect(PREFACE) {
-        Ok(()) => return Ok(Opening::Http2),
-        Err(Miss::Incomplete) => return Err(Miss::Incomplete),
-        Err(Miss::Foreign) => {}
+/// See [`SniffError`]. A request that names two hosts is a mismatch, since its server may choose the other
+/// one: two `Host` headers, or a `Host` header that differs from the authority in the target.
+pub fn request(data: &[u8]) -> Result<Message<'_>, SniffError> {
+    match Cursor::new(data).expect(HTTP2_PREFACE) {
+        Ok(()) => return Ok(Message::Http2Preface),
+        Err(SniffError::Incomplete) => return Err(SniffError::Incomplete),
+        Err(SniffError::Mismatch) => {}
     }
-    if data.starts_with(b"\r") || data.starts_with(b"\n") {
-        return Err(Miss::Foreign); // httparse waits for what follows empty lines
-    }
-    let head = &data[..data.len().min(LONGEST_HEAD)];
-    let mut lines = [const { MaybeUninit::uninit() }; MOST_HEADERS];
-    let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(head, &mut lines) {
-        Ok(httparse::Status::Complete(size)) => found(&parsed, size),
-        Ok(httparse::Status::Partial) if data.len() < LONGEST_HEAD && has_short_method(data) => {
-            Err(Miss::Incomplete)
-        }
-        Ok(httparse::Status::Partial) | Err(_) => Err(Miss::Foreign),
-    }
+    let complete = data.len() >= MAX_HEAD_SIZE;
+    let head = &data[..data.len().min(MAX_HEAD_SIZE)];
+    parse(head).map(Message::Request).map_err(|error| if complete { SniffError::Mismatch } else { error })
 }
 
-fn has_short_method(data: &[u8]) -> bool {
-    data.len() <= LONGEST_METHOD || data[..=LONGEST_METHOD].contains(&b' ')
-}
+fn parse(head: &[u8]) -> Result<Request<'_>, SniffError> {
+    let mut cursor = Cursor::new(head);
+    skip_empty_lines(&mut cursor)?;
+    let method = cursor.take_while(is_token, b' ', MAX_METHOD_SIZE)?;
+    let method = std::str::from_utf8(method).map_err(|_| SniffError::Mismatch)?;
+    if method.is_empty() {
+        return Err(SniffError::Mismatch);
+    }
+    let target = cursor.take_while(is_target, b' ', MAX_HEAD_SIZE)?;
+    let form = Target::parse(method, target).ok_or(SniffError::Mismatch)?;
+    // RFC 9110, section 2.5: a higher minor version is to be handled as the highest one that is known.
+    cursor.expect(b"HTTP/1.")?;
+    let minor_version = char::from(cursor.u8()?).to_digit(10).ok_or(SniffError::Mismatch)? as u8;
+    expect_line_end(&mut cursor)?;
 
-fn found<'a>(parsed: &httparse::Request<'_, 'a>, size: usize) -> Result<Opening<'a>, Miss> {
-    let (Some(method), Some(target), Some(minor_version)) = (parsed.method, parsed.path, parsed.version)
-    else {
-        return Err(Miss::Foreign);
+    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let (size, lines) = match httparse::parse_headers(cursor.rest(), &mut lines) {
+        Ok(httparse::Status::Complete(found)) => found,
+        Ok(httparse::Status::Partial) => return Err(SniffError::Incomplete),
+        Err(_) => return Err(SniffError::Mismatch),
     };
-    let hosts = parsed.headers.iter().filter(|header| is_host(header.name)).count();
-    if hosts > 1 || method.len() > LONGEST_METHOD {
-        return Err(Miss::Foreign);
+    let mut hosts = lines.iter().filter(|line| is_host(line.name));
+    let host = hosts.next().map(|line| line.value);
+    if hosts.next().is_some() || host.is_some_and(|host| form.contradicts(host)) {
+        return Err(SniffError::Mismatch);
     }
-    let headers = parsed.headers.iter().map(|header| (header.name, header.value)).collect();
-    Ok(Opening::Request(Request { method, target, minor_version, headers, size }))
+    let headers = lines.iter().map(|line| (line.name, line.value)).collect();
+    Ok(Request { method, target, minor_version, headers, size: cursor.position() + size, form })
+}
+
+/// RFC 9112, section 2.2: some clients send an empty line after the body of a request.
+fn skip_empty_lines(cursor: &mut Cursor<'_>) -> Result<(), SniffError> {
+    while matches!(cursor.rest().first(), Some(b'\r' | b'\n')) {
+        expect_line_end(cursor)?;
+    }
+    Ok(())
+}
+
+/// Takes CRLF, or a bare LF.
+fn expect_line_end(cursor: &mut Cursor<'_>) -> Result<(), SniffError> {
+    if cursor.rest().first() == Some(&b'\n') { cursor.expect(b"\n") } else { cursor.expect(b"\r\n") }
+}
+
+/// `tchar` of RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+}
+
+fn is_target(byte: u8) -> bool {
+    byte.is_ascii_graphic() || !byte.is_ascii()
 }

@@ -1,10 +1,10 @@
-//! The sniffers: what the first bytes of a connection ask for.
+//! Protocol sniffers: each parses the first message of a client.
 //!
-//! Each function gets all bytes that a client has sent so far, and is called again when there are more.
-//! It answers what it found, as views into these bytes, or a [`Miss`]. Until something is found nothing is
-//! allocated, the time is linear in the bytes, and no input panics. What was found or foreign once stays
-//! so when more bytes follow; the two that are a question to be answered first, a SOCKS 5 greeting and a
-//! PostgreSQL request for encryption, give way to what the client says next.
+//! A sniffer takes all bytes received so far and is called again when more arrive. It returns views into
+//! these bytes, or a [`SniffError`]. It allocates nothing until a message is complete, takes time linear in
+//! the bytes, and never panics. Further bytes do not change a result other than [`SniffError::Incomplete`].
+//! Two messages are exceptions, since the client waits for an answer before it continues: a SOCKS 5 greeting
+//! and a PostgreSQL request for encryption give way to the message after them.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -17,18 +17,19 @@ pub mod socks;
 pub mod ssh;
 pub mod tls;
 
-/// Why nothing was found.
+/// The reason why a sniffer found no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Miss {
-    /// These bytes may become such a message when more follow.
+pub enum SniffError {
+    /// The bytes are a prefix of such a message, or may be one.
     Incomplete,
-    /// These bytes do not begin such a message, whatever follows.
-    Foreign,
+    /// The bytes belong to another protocol, or the message is malformed. Further bytes do not change that.
+    Mismatch,
 }
 
-impl Miss {
-    /// What is short of bytes inside a message that is all there is malformed.
-    fn inside(self) -> Self {
-        Self::Foreign
+impl SniffError {
+    /// Turns [`SniffError::Incomplete`] into [`SniffError::Mismatch`]: a complete message that is too short
+    /// for its own content is malformed.
+    fn in_complete_message(self) -> Self {
+        Self::Mismatch
     }
 }

@@ -1,84 +1,85 @@
-//! PostgreSQL: what a client sends before it is authenticated ("Start-up" in "Message Flow" of its manual).
+//! PostgreSQL: the messages of a client before authentication ("Start-up" in "Message Flow" of its manual).
 
-use crate::Miss;
+use crate::SniffError;
 use crate::cursor::Cursor;
 
-/// Bytes of the longest message that is read, as of the server itself; a longer one is foreign.
-pub const LONGEST_MESSAGE: usize = 10_000;
+/// The maximum size of a message in bytes, as in the server.
+pub const MAX_MESSAGE_SIZE: usize = 10_000;
 
-/// PostgreSQL 18 made the key of a cancel request longer, up to this.
-const LONGEST_KEY: usize = 256;
+/// The maximum size of a cancel key in bytes, since PostgreSQL 18.
+const MAX_KEY_SIZE: usize = 256;
 
 const HEADER: usize = 8;
-/// Where the version's major number stands, the requests that are no start-up have this.
-const REQUESTS: u16 = 1234;
+/// The number in place of the protocol's major version that marks messages other than a StartupMessage.
+const REQUEST_CODE: u16 = 1234;
 const CANCEL: u16 = 5678;
 const SSL: u16 = 5679;
 const GSSENC: u16 = 5680;
 
-/// How a client begins.
+/// The first message of a client that is not answered yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Startup<'a> {
-    /// The message that counts.
+    /// The message.
     pub message: Message<'a>,
-    /// Where it begins: above zero if requests for encryption stand before it.
+    /// The message's offset in the data: above zero after requests for encryption.
     pub offset: usize,
-    /// The bytes that it takes from there.
+    /// The size of the message in bytes.
     pub size: usize,
 }
 
-/// One message.
+/// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// The client says who it is.
+    /// StartupMessage: the user, the database and other parameters.
     Startup(Parameters<'a>),
-    /// May it go on in TLS? It waits for one byte, `S` or `N`.
+    /// SSLRequest: the client asks for TLS and waits for one byte, `S` or `N`.
     SslRequest,
-    /// May it go on in GSSAPI? It waits for one byte, `G` or `N`.
+    /// GSSENCRequest: the client asks for GSSAPI encryption and waits for one byte, `G` or `N`.
     GssEncRequest,
-    /// On a connection of its own: stop the query of that process.
+    /// CancelRequest: the client asks, on a new connection, to cancel the query of another one.
     Cancel {
-        /// The number that the server gave its connection.
+        /// The process id of the other connection's server process.
         process_id: u32,
-        /// What proves that it may.
+        /// The secret key of the other connection.
         key: &'a [u8],
     },
 }
 
-/// What a client says about itself.
+/// The parameters of a StartupMessage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters<'a> {
     /// The minor number of the protocol's version 3.
     pub minor_version: u16,
-    /// Names and values, each with a zero byte behind it; checked to be that.
+    /// Names and values, each followed by a zero byte. `check` has validated them.
     pairs: &'a [u8],
 }
 
 impl<'a> Parameters<'a> {
-    /// The names and their values, in their order.
+    /// Returns names and values in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        let mut words = self.pairs.split(|&byte| byte == 0);
-        std::iter::from_fn(move || Some((words.next().filter(|name| !name.is_empty())?, words.next()?)))
+        let mut strings = self.pairs.split(|&byte| byte == 0);
+        std::iter::from_fn(move || Some((strings.next().filter(|name| !name.is_empty())?, strings.next()?)))
     }
 
-    /// The value that the server takes for `name`: the last one.
+    /// Returns the last value of `name`, as the server does.
     pub fn get(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.iter().filter(|(key, _)| *key == name).last().map(|(_, value)| value)
     }
 
-    /// The user that it wants to be.
+    /// Returns the user's name.
     pub fn user(&self) -> &'a [u8] {
         self.get(b"user").unwrap_or_default()
     }
 
-    /// The database that it wants; that of its user's name if it does not say.
+    /// Returns the name of the database; it defaults to the user's name.
     pub fn database(&self) -> &'a [u8] {
         self.get(b"database").filter(|name| !name.is_empty()).unwrap_or(self.user())
     }
 }
 
-/// Reads what `data` begins with. A request for encryption counts while nothing follows it; then it has been
-/// answered with `N`, and what follows counts. There may be one of each kind.
+/// Parses the message at the start of `data`. A request for encryption is returned while no byte follows it.
+/// A byte after it means that it has been answered with `N`; then the next message is returned. There may be
+/// one request of each kind.
 ///
 /// ```
 /// # use proxymachine_sniff::postgres::{Message, startup};
@@ -88,8 +89,8 @@ impl<'a> Parameters<'a> {
 /// ```
 ///
 /// # Errors
-/// See [`Miss`]. A start-up message without a user is foreign.
-pub fn startup(data: &[u8]) -> Result<Startup<'_>, Miss> {
+/// See [`SniffError`]. A StartupMessage without a user is a mismatch.
+pub fn startup(data: &[u8]) -> Result<Startup<'_>, SniffError> {
     let (mut ssl, mut gssenc) = (false, false);
     let mut cursor = Cursor::new(data);
     loop {
@@ -101,20 +102,20 @@ pub fn startup(data: &[u8]) -> Result<Startup<'_>, Miss> {
             Message::Startup(_) | Message::Cancel { .. } => false,
         };
         if repeated {
-            return Err(Miss::Foreign);
+            return Err(SniffError::Mismatch);
         }
-        let question = matches!(message, Message::SslRequest | Message::GssEncRequest);
-        if !question || cursor.is_empty() {
+        let encryption = matches!(message, Message::SslRequest | Message::GssEncRequest);
+        if !encryption || cursor.is_empty() {
             return Ok(Startup { message, offset, size: cursor.position() - offset });
         }
     }
 }
 
-fn message<'a>(cursor: &mut Cursor<'a>) -> Result<Message<'a>, Miss> {
+fn message<'a>(cursor: &mut Cursor<'a>) -> Result<Message<'a>, SniffError> {
     cursor.expect(&[0, 0])?;
     let length = usize::from(cursor.u16()?);
-    if !(HEADER..=LONGEST_MESSAGE).contains(&length) {
-        return Err(Miss::Foreign);
+    if !(HEADER..=MAX_MESSAGE_SIZE).contains(&length) {
+        return Err(SniffError::Mismatch);
     }
     let rest = length - HEADER;
     match cursor.u16()? {
@@ -122,26 +123,30 @@ fn message<'a>(cursor: &mut Cursor<'a>) -> Result<Message<'a>, Miss> {
             let minor_version = cursor.u16()?;
             let pairs = cursor.take(rest)?;
             let parameters = Parameters { minor_version, pairs };
-            check(pairs).map_err(Miss::inside)?;
-            if parameters.user().is_empty() { Err(Miss::Foreign) } else { Ok(Message::Startup(parameters)) }
+            check(pairs).map_err(SniffError::in_complete_message)?;
+            if parameters.user().is_empty() {
+                Err(SniffError::Mismatch)
+            } else {
+                Ok(Message::Startup(parameters))
+            }
         }
-        REQUESTS => match (cursor.u16()?, rest) {
+        REQUEST_CODE => match (cursor.u16()?, rest) {
             (SSL, 0) => Ok(Message::SslRequest),
             (GSSENC, 0) => Ok(Message::GssEncRequest),
-            (CANCEL, 8..) if rest <= 4 + LONGEST_KEY => {
+            (CANCEL, 8..) if rest <= 4 + MAX_KEY_SIZE => {
                 Ok(Message::Cancel { process_id: cursor.u32()?, key: cursor.take(rest - 4)? })
             }
-            _ => Err(Miss::Foreign),
+            _ => Err(SniffError::Mismatch),
         },
-        _ => Err(Miss::Foreign),
+        _ => Err(SniffError::Mismatch),
     }
 }
 
-/// Names and values in turn, then an empty name.
-fn check(pairs: &[u8]) -> Result<(), Miss> {
+/// Checks that names and values alternate until an empty name.
+fn check(pairs: &[u8]) -> Result<(), SniffError> {
     let mut cursor = Cursor::new(pairs);
-    while !cursor.until(0, LONGEST_MESSAGE)?.is_empty() {
-        cursor.until(0, LONGEST_MESSAGE)?;
+    while !cursor.take_until(0, MAX_MESSAGE_SIZE)?.is_empty() {
+        cursor.take_until(0, MAX_MESSAGE_SIZE)?;
     }
-    if cursor.is_empty() { Ok(()) } else { Err(Miss::Foreign) }
+    if cursor.is_empty() { Ok(()) } else { Err(SniffError::Mismatch) }
 }

@@ -1,16 +1,17 @@
-//! TLS: the ClientHello (RFC 8446, section 4.1.2, and its forerunners back to SSL 3.0).
+//! TLS: the ClientHello (RFC 8446, section 4.1.2, and older versions back to SSL 3.0).
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::SniffError;
 use crate::cursor::Cursor;
-use crate::{Miss, host};
+use crate::host::Name;
 
-/// Bytes of the longest ClientHello that is read; a longer one is foreign.
-pub const LONGEST_HELLO: usize = 64 * 1024;
+/// The maximum size of a ClientHello in bytes, without the headers of its records.
+pub const MAX_HELLO_SIZE: usize = 64 * 1024;
 
 /// RFC 8446, section 5.1.
-const LONGEST_FRAGMENT: usize = 1 << 14;
+const MAX_FRAGMENT_SIZE: usize = 1 << 14;
 
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
@@ -21,16 +22,16 @@ const APPLICATION_PROTOCOLS: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
 const HOST_NAME: u8 = 0;
 
-/// What a TLS client asks for.
+/// The ClientHello of a TLS client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientHello<'a> {
-    /// Copied only if it came in several records.
+    /// The body of the handshake message. It is a copy if the message is spread over several records.
     body: Cow<'a, [u8]>,
     legacy_version: u16,
     extensions: Extensions,
 }
 
-/// Where in the body they are.
+/// The positions in the body of the extensions' contents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Extensions {
     server_name: Option<Range<usize>>,
@@ -39,21 +40,25 @@ struct Extensions {
 }
 
 impl ClientHello<'_> {
-    /// The host that the client wants to talk to, as it wrote it. None if it names none, or something that is
-    /// no name of a host.
-    pub fn sni(&self) -> Option<&str> {
-        host::name(self.at(self.extensions.server_name.as_ref()))
+    /// Returns the server name indication (RFC 6066); None if there is none, or if it is not a host name.
+    pub fn sni(&self) -> Option<Name<'_>> {
+        Name::parse(self.raw_sni()?)
     }
 
-    /// The protocols that it offers by ALPN, without GREASE.
+    /// Returns the server name indication as the client wrote it, valid or not.
+    pub fn raw_sni(&self) -> Option<&[u8]> {
+        self.extensions.server_name.as_ref().map(|range| self.at(Some(range)))
+    }
+
+    /// Returns the protocols that the client offers by ALPN, without GREASE.
     pub fn alpn(&self) -> impl Iterator<Item = &[u8]> {
         let mut list = Cursor::new(self.at(self.extensions.protocols.as_ref()));
         std::iter::from_fn(move || vector8(&mut list).ok().map(|name| name.rest()))
             .filter(|name| !matches!(name, [a, b] if is_grease(u16::from_be_bytes([*a, *b]))))
     }
 
-    /// The versions that it offers, without GREASE: those of the extension `supported_versions`, or the one
-    /// that older clients have instead.
+    /// Returns the versions that the client offers, without GREASE: those of the extension
+    /// `supported_versions`, or the version field of older clients.
     pub fn versions(&self) -> impl Iterator<Item = u16> {
         let listed = self.extensions.versions.as_ref();
         let legacy = listed.is_none().then_some(self.legacy_version);
@@ -66,7 +71,7 @@ impl ClientHello<'_> {
     }
 }
 
-/// The usual name of a version, if it has one.
+/// Returns the usual name of a version, if it has one.
 pub fn version_name(version: u16) -> Option<&'static str> {
     match version {
         0x0300 => Some("SSL 3.0"),
@@ -78,31 +83,30 @@ pub fn version_name(version: u16) -> Option<&'static str> {
     }
 }
 
-/// RFC 8701: values that mean nothing, there to keep servers from stumbling over unknown ones.
+/// RFC 8701: reserved values that clients send to keep servers tolerant of unknown ones.
 fn is_grease(value: u16) -> bool {
     let [high, low] = value.to_be_bytes();
     high == low && high & 0x0f == 0x0a
 }
 
-/// Reads the ClientHello that `data` begins with. It may be spread over several records. What follows it is
-/// not looked at.
+/// Parses the ClientHello at the start of `data`, in one record or several, and ignores the bytes after it.
 ///
 /// ```
-/// # use proxymachine_sniff::{Miss, tls};
-/// assert_eq!(tls::client_hello(b"\x16\x03\x01").err(), Some(Miss::Incomplete));
-/// assert_eq!(tls::client_hello(b"GET / HTTP/1.1").err(), Some(Miss::Foreign));
+/// # use proxymachine_sniff::{SniffError, tls};
+/// assert_eq!(tls::client_hello(b"\x16\x03\x01").err(), Some(SniffError::Incomplete));
+/// assert_eq!(tls::client_hello(b"GET / HTTP/1.1").err(), Some(SniffError::Mismatch));
 /// ```
 ///
 /// # Errors
-/// See [`Miss`].
-pub fn client_hello(data: &[u8]) -> Result<ClientHello<'_>, Miss> {
+/// See [`SniffError`].
+pub fn client_hello(data: &[u8]) -> Result<ClientHello<'_>, SniffError> {
     let body = message(data)?;
-    let (legacy_version, extensions) = parse(Cursor::new(&body)).map_err(Miss::inside)?;
+    let (legacy_version, extensions) = parse(Cursor::new(&body)).map_err(SniffError::in_complete_message)?;
     Ok(ClientHello { body, legacy_version, extensions })
 }
 
-/// The body of the handshake message. First looks whether all of it is there, and copies nothing if not.
-fn message(data: &[u8]) -> Result<Cow<'_, [u8]>, Miss> {
+/// Returns the body of the handshake message. It copies records only after the message is complete.
+fn message(data: &[u8]) -> Result<Cow<'_, [u8]>, SniffError> {
     let mut records = Cursor::new(data);
     let first = fragment(&mut records)?;
     let mut header = Header::default();
@@ -127,15 +131,19 @@ fn message(data: &[u8]) -> Result<Cow<'_, [u8]>, Miss> {
     Ok(Cow::Owned(message))
 }
 
-/// What there is of the next record's content.
-fn fragment<'a>(records: &mut Cursor<'a>) -> Result<&'a [u8], Miss> {
+/// Takes the next record and returns the part of its content that has been received.
+fn fragment<'a>(records: &mut Cursor<'a>) -> Result<&'a [u8], SniffError> {
     records.expect(&[HANDSHAKE, 3])?;
-    records.u8()?; // RFC 8446: to be ignored
+    records.u8()?; // legacy minor version, to be ignored (RFC 8446, section 5.1)
     let length = usize::from(records.u16()?);
-    if (1..=LONGEST_FRAGMENT).contains(&length) { Ok(records.take_some(length)) } else { Err(Miss::Foreign) }
+    if (1..=MAX_FRAGMENT_SIZE).contains(&length) {
+        Ok(records.take_up_to(length))
+    } else {
+        Err(SniffError::Mismatch)
+    }
 }
 
-/// The header of the handshake message, which may itself be spread over several records.
+/// The header of the handshake message, which may be spread over several records.
 #[derive(Default)]
 struct Header {
     bytes: [u8; HEADER],
@@ -150,35 +158,35 @@ impl Header {
         self.filled += count;
     }
 
-    /// Bytes of the message with its header, or at least of what must be there to tell.
-    fn message_size(&self) -> Result<usize, Miss> {
+    /// Returns the size of the message with its header, or the size of the header while that is incomplete.
+    fn message_size(&self) -> Result<usize, SniffError> {
         if self.filled > 0 && self.bytes[0] != CLIENT_HELLO {
-            return Err(Miss::Foreign);
+            return Err(SniffError::Mismatch);
         }
         if self.filled < HEADER {
             return Ok(HEADER);
         }
         let [_, a, b, c] = self.bytes;
         let length = u32::from_be_bytes([0, a, b, c]) as usize;
-        if length <= LONGEST_HELLO { Ok(HEADER + length) } else { Err(Miss::Foreign) }
+        if length <= MAX_HELLO_SIZE { Ok(HEADER + length) } else { Err(SniffError::Mismatch) }
     }
 }
 
-fn parse(mut body: Cursor<'_>) -> Result<(u16, Extensions), Miss> {
+fn parse(mut body: Cursor<'_>) -> Result<(u16, Extensions), SniffError> {
     let legacy_version = body.u16()?;
     if legacy_version >> 8 != 3 {
-        return Err(Miss::Foreign);
+        return Err(SniffError::Mismatch);
     }
     body.take(32)?; // random
-    vector8(&mut body)?; // the session
+    vector8(&mut body)?; // session id
     vector16(&mut body)?; // cipher suites
     vector8(&mut body)?; // compression methods
     let mut found = Extensions::default();
     if body.is_empty() {
-        return Ok((legacy_version, found)); // as old clients do
+        return Ok((legacy_version, found)); // TLS 1.0 and older: extensions are optional
     }
     let mut list = vector16(&mut body)?;
-    ended(&body)?;
+    expect_end(&body)?;
     while !list.is_empty() {
         let kind = list.u16()?;
         let content = vector16(&mut list)?;
@@ -192,9 +200,9 @@ fn parse(mut body: Cursor<'_>) -> Result<(u16, Extensions), Miss> {
     Ok((legacy_version, found))
 }
 
-fn server_name(mut content: Cursor<'_>) -> Result<Range<usize>, Miss> {
+fn server_name(mut content: Cursor<'_>) -> Result<Range<usize>, SniffError> {
     let mut list = vector16(&mut content)?;
-    ended(&content)?;
+    expect_end(&content)?;
     let mut found = None;
     while !list.is_empty() {
         let kind = list.u8()?;
@@ -203,44 +211,44 @@ fn server_name(mut content: Cursor<'_>) -> Result<Range<usize>, Miss> {
             once(&mut found, name.range())?;
         }
     }
-    found.ok_or(Miss::Foreign)
+    found.ok_or(SniffError::Mismatch)
 }
 
-fn protocols(mut content: Cursor<'_>) -> Result<Range<usize>, Miss> {
+fn protocols(mut content: Cursor<'_>) -> Result<Range<usize>, SniffError> {
     let list = vector16(&mut content)?;
-    ended(&content)?;
+    expect_end(&content)?;
     let mut names = list.clone();
     while !names.is_empty() {
         if vector8(&mut names)?.is_empty() {
-            return Err(Miss::Foreign);
+            return Err(SniffError::Mismatch);
         }
     }
     Ok(list.range())
 }
 
-fn versions(mut content: Cursor<'_>) -> Result<Range<usize>, Miss> {
+fn versions(mut content: Cursor<'_>) -> Result<Range<usize>, SniffError> {
     let list = vector8(&mut content)?;
-    ended(&content)?;
-    if list.rest().len() % 2 == 0 { Ok(list.range()) } else { Err(Miss::Foreign) }
+    expect_end(&content)?;
+    if list.rest().len() % 2 == 0 { Ok(list.range()) } else { Err(SniffError::Mismatch) }
 }
 
-/// Servers may take the last of two where we take the first; so two are none.
-fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Miss> {
-    if place.replace(value).is_some() { Err(Miss::Foreign) } else { Ok(()) }
+/// Stores `value`. A second value is a mismatch, since a server may use the other one.
+fn once<T>(place: &mut Option<T>, value: T) -> Result<(), SniffError> {
+    if place.replace(value).is_some() { Err(SniffError::Mismatch) } else { Ok(()) }
 }
 
-fn ended(cursor: &Cursor<'_>) -> Result<(), Miss> {
-    if cursor.is_empty() { Ok(()) } else { Err(Miss::Foreign) }
+fn expect_end(cursor: &Cursor<'_>) -> Result<(), SniffError> {
+    if cursor.is_empty() { Ok(()) } else { Err(SniffError::Mismatch) }
 }
 
-/// A list whose length is said in one byte before it.
-fn vector8<'a>(cursor: &mut Cursor<'a>) -> Result<Cursor<'a>, Miss> {
+/// Takes a vector with a length of one byte.
+fn vector8<'a>(cursor: &mut Cursor<'a>) -> Result<Cursor<'a>, SniffError> {
     let length = cursor.u8()?;
-    cursor.part(length.into())
+    cursor.sub_cursor(length.into())
 }
 
-/// A list whose length is said in two bytes before it.
-fn vector16<'a>(cursor: &mut Cursor<'a>) -> Result<Cursor<'a>, Miss> {
+/// Takes a vector with a length of two bytes.
+fn vector16<'a>(cursor: &mut Cursor<'a>) -> Result<Cursor<'a>, SniffError> {
     let length = cursor.u16()?;
-    cursor.part(length.into())
+    cursor.sub_cursor(length.into())
 }

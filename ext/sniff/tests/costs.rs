@@ -1,4 +1,5 @@
-//! Until something is found nothing is allocated: counted, not timed, so that a regression fails on any machine.
+//! Sniffers allocate nothing until a message is complete. The test counts allocations, so that it fails on
+//! any machine.
 
 mod common;
 
@@ -6,16 +7,16 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use common::capture;
-use proxymachine_sniff::{Miss, git, http, postgres, socks, ssh, tls};
+use proxymachine_sniff::{SniffError, git, http, postgres, socks, ssh, tls};
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counting what each thread asks for.
+/// The system's allocator with a counter per thread.
 struct Counting;
 
-// SAFETY: everything is passed on to the system's allocator; counting allocates nothing.
+// SAFETY: every call is passed on to the system's allocator, and counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
@@ -38,7 +39,7 @@ fn counted<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, COUNT.get() - before)
 }
 
-type Sniffer = fn(&[u8]) -> Result<(), Miss>;
+type Sniffer = fn(&[u8]) -> Result<(), SniffError>;
 
 const SNIFFERS: [(&str, Sniffer); 6] = [
     ("tls/openssl_in_three_records", |data| tls::client_hello(data).map(drop)),
@@ -50,12 +51,12 @@ const SNIFFERS: [(&str, Sniffer); 6] = [
 ];
 
 #[test]
-fn the_count_counts() {
+fn the_counter_works() {
     assert_eq!(counted(|| vec![1_u8]).1, 1);
 }
 
 #[test]
-fn what_is_incomplete_or_foreign_allocates_nothing() {
+fn incomplete_and_mismatching_bytes_allocate_nothing() {
     for (name, sniff) in SNIFFERS {
         let data = capture(name);
         for (_, other) in SNIFFERS {
@@ -69,7 +70,7 @@ fn what_is_incomplete_or_foreign_allocates_nothing() {
 }
 
 #[test]
-fn what_is_found_is_borrowed() {
+fn messages_are_borrowed() {
     let allocations = |name, sniff: Sniffer| {
         counted({
             let data = capture(name);
@@ -79,8 +80,8 @@ fn what_is_found_is_borrowed() {
     };
     for (name, sniff) in SNIFFERS {
         let expected = match name {
-            "tls/openssl_in_three_records" => 1, // the hello in one piece
-            "http/curl" => 1,                    // the list of headers
+            "tls/openssl_in_three_records" => 1, // the joined records
+            "http/curl" => 1,                    // the headers
             _ => 0,
         };
         assert_eq!(allocations(name, sniff), expected, "{name}");

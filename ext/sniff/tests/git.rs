@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{Answer, begins_with_one_of, capture, damaged, foreign_at, found_at, is_settled};
+use common::{Answer, begins_with_one_of, capture, damaged, found_at, is_settled, mismatch_at};
 use proptest::prelude::*;
-use proxymachine_sniff::Miss;
-use proxymachine_sniff::git::{LONGEST_REQUEST, request};
+use proxymachine_sniff::SniffError;
+use proxymachine_sniff::git::{MAX_REQUEST_SIZE, request};
 
 const CAPTURES: [&str; 4] = ["fetch", "fetch_version0", "push", "archive"];
 
@@ -17,16 +17,16 @@ fn answer(data: &[u8]) -> Answer {
     request(data).map(|found| format!("{found:?} {:?}", found.parameters().collect::<Vec<_>>()))
 }
 
-/// With its length before it.
+/// Prepends the size of a pkt-line.
 fn line(content: &[u8]) -> Vec<u8> {
     [format!("{:04x}", content.len() + 4).as_bytes(), content].concat()
 }
 
-/// Command, path, host, port and parameters.
+/// Returns command, path, host, port and parameters as text.
 fn parts(data: &[u8]) -> String {
     let found = request(data).unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    let host = found.authority.map_or("-", |authority| authority.host);
+    let host = found.authority.map_or("-".into(), |authority| authority.host.to_string());
     let port = found.authority.and_then(|authority| authority.port).unwrap_or_default();
     let parameters = found.parameters().map(text).collect::<Vec<_>>().join(" ");
     format!("{} {} {host} {port} [{parameters}]", found.command, text(found.path))
@@ -37,7 +37,7 @@ fn size(data: &[u8]) -> usize {
 }
 
 #[test]
-fn real_clients_are_understood() {
+fn captures_of_real_clients_are_parsed() {
     let fetch = parts(&bytes("fetch"));
     assert!(fetch.starts_with("git-upload-pack /alice/project.git 127.0.0.1 "), "{fetch}");
     assert!(fetch.ends_with(" [version=2]"), "{fetch}");
@@ -57,7 +57,7 @@ fn every_prefix_is_incomplete() {
 }
 
 #[test]
-fn clients_differ() {
+fn optional_parts_are_parsed() {
     let host = b"git-upload-pack /project.git\0host=myserver.com\0";
     assert_eq!(parts(&line(host)), "git-upload-pack /project.git myserver.com 0 []");
     assert_eq!(
@@ -66,6 +66,9 @@ fn clients_differ() {
     );
     assert_eq!(parts(&line(b"git-upload-pack /p\0host=[::1]:9418\0")), "git-upload-pack /p ::1 9418 []");
     assert_eq!(parts(&line(b"git-upload-pack /p\0HOST=a:1\0")), "git-upload-pack /p a 1 []");
+    assert_eq!(parts(&line(b"git-upload-pack /p\0host=My-.Test.:9\0")), "git-upload-pack /p my-.test 9 []");
+    let named = line(b"git-upload-pack /p\0host=Blue.test.\0");
+    assert_eq!(request(&named).unwrap().authority.unwrap().text, "Blue.test.");
     assert_eq!(parts(&line(b"git-upload-pack /p\0\0version=1\0")), "git-upload-pack /p - 0 [version=1]");
     assert_eq!(parts(&line(b"git-upload-pack /p\0host=a b\0")), "git-upload-pack /p - 0 []");
     assert_eq!(parts(&line(b"git-upload-pack /p\0")), "git-upload-pack /p - 0 []");
@@ -74,7 +77,7 @@ fn clients_differ() {
 }
 
 #[test]
-fn digits_may_be_capitals() {
+fn hex_digits_may_be_upper_case() {
     let data = line(b"git-upload-pack /projects/long.git\0host=a\0\0version=2\0");
     assert_eq!(
         parts(&data.to_ascii_uppercase()[..4].iter().chain(&data[4..]).copied().collect::<Vec<_>>()),
@@ -83,7 +86,7 @@ fn digits_may_be_capitals() {
 }
 
 #[test]
-fn malformed_requests_are_foreign() {
+fn malformed_requests_mismatch() {
     for content in [
         &b"git-upload-pack "[..],
         b"git-upload-pack \n",
@@ -91,40 +94,40 @@ fn malformed_requests_are_foreign() {
         b"git-upload-pack /p\0port=1\0",
         b"git-upload-pack /p\0host=a\0version=2\0",
     ] {
-        assert_eq!(request(&line(content)), Err(Miss::Foreign), "{content:?}");
+        assert_eq!(request(&line(content)), Err(SniffError::Mismatch), "{content:?}");
     }
-    assert_eq!(request(b"0014git-upload-pack /"), Err(Miss::Foreign), "no room for a path");
-    assert_eq!(request(b"0010git-upload-pack /"), Err(Miss::Foreign), "no room for the command");
+    assert_eq!(request(b"0014git-upload-pack /"), Err(SniffError::Mismatch), "no room for a path");
+    assert_eq!(request(b"0010git-upload-pack /"), Err(SniffError::Mismatch), "no room for the command");
 }
 
 #[test]
-fn other_protocols_are_foreign_at_the_first_byte_that_tells() {
+fn other_protocols_mismatch_at_the_first_byte_that_differs() {
     begins_with_one_of(b"0123456789abcdefABCDEF", answer);
-    foreign_at(b"003x", 4, answer);
-    foreign_at(b"fff1", 4, answer);
-    foreign_at(b"0000", 4, answer);
-    foreign_at(b"0014", 4, answer);
-    foreign_at(b"003egit-x", 9, answer);
-    foreign_at(b"003egit-upload-x", 16, answer);
-    foreign_at(b"003egit-upload-packs", 20, answer);
+    mismatch_at(b"003x", 4, answer);
+    mismatch_at(b"fff1", 4, answer);
+    mismatch_at(b"0000", 4, answer);
+    mismatch_at(b"0014", 4, answer);
+    mismatch_at(b"003egit-x", 9, answer);
+    mismatch_at(b"003egit-upload-x", 16, answer);
+    mismatch_at(b"003egit-upload-packs", 20, answer);
 }
 
 #[test]
-fn a_request_has_a_bound() {
-    let data = line(&[b"git-upload-pack /", &vec![b'p'; LONGEST_REQUEST - 21][..]].concat());
-    assert_eq!(request(&data).unwrap().size, LONGEST_REQUEST);
-    assert_eq!(request(&data[..LONGEST_REQUEST - 1]), Err(Miss::Incomplete));
+fn a_request_has_a_maximum_size() {
+    let data = line(&[b"git-upload-pack /", &vec![b'p'; MAX_REQUEST_SIZE - 21][..]].concat());
+    assert_eq!(request(&data).unwrap().size, MAX_REQUEST_SIZE);
+    assert_eq!(request(&data[..MAX_REQUEST_SIZE - 1]), Err(SniffError::Incomplete));
 }
 
 proptest! {
     #[test]
-    fn any_bytes_are_settled_once(data: Vec<u8>) {
+    fn any_bytes_have_one_result(data: Vec<u8>) {
         is_settled(&data, answer);
         is_settled(&line(&[b"git-upload-pack ", &data[..]].concat()), answer);
     }
 
     #[test]
-    fn damaged_requests_are_settled_once(data in damaged(CAPTURES.map(bytes).to_vec())) {
+    fn damaged_requests_have_one_result(data in damaged(CAPTURES.map(bytes).to_vec())) {
         is_settled(&data, answer);
     }
 }

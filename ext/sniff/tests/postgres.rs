@@ -1,11 +1,11 @@
-//! What PostgreSQL clients begin with.
+//! The first messages of PostgreSQL clients.
 
 mod common;
 
-use common::{Answer, begins_with_one_of, capture, damaged, foreign_at, found_at, is_settled};
+use common::{Answer, begins_with_one_of, capture, damaged, found_at, is_settled, mismatch_at};
 use proptest::prelude::*;
-use proxymachine_sniff::Miss;
-use proxymachine_sniff::postgres::{LONGEST_MESSAGE, Message, Parameters, startup};
+use proxymachine_sniff::SniffError;
+use proxymachine_sniff::postgres::{MAX_MESSAGE_SIZE, Message, Parameters, startup};
 
 const CAPTURES: [&str; 3] = ["psql", "psql_ssl", "psql_ssl_refused"];
 const SSL: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
@@ -16,14 +16,14 @@ fn bytes(name: &str) -> Vec<u8> {
     capture(&format!("postgres/{name}"))
 }
 
-fn is_question(message: &Message<'_>) -> bool {
+fn is_encryption_request(message: &Message<'_>) -> bool {
     matches!(message, Message::SslRequest | Message::GssEncRequest)
 }
 
-/// A question gives way to what follows, so for what is settled it counts as nothing yet.
+/// Answers "incomplete" for a request for encryption, since it gives way to the next message.
 fn answer(data: &[u8]) -> Answer {
     match startup(data) {
-        Ok(found) if is_question(&found.message) => Err(Miss::Incomplete),
+        Ok(found) if is_encryption_request(&found.message) => Err(SniffError::Incomplete),
         Ok(found) => Ok(format!("{found:?}")),
         Err(miss) => Err(miss),
     }
@@ -42,7 +42,7 @@ fn parameters(data: &[u8]) -> Parameters<'_> {
 }
 
 #[test]
-fn real_clients_are_understood() {
+fn captures_of_real_clients_are_parsed() {
     let psql = bytes("psql");
     let found = parameters(&psql);
     assert_eq!((found.user(), found.database(), found.minor_version), (&b"alice"[..], &b"shop"[..], 0));
@@ -67,31 +67,31 @@ fn every_prefix_is_incomplete() {
 }
 
 #[test]
-fn a_question_counts_until_something_follows_it() {
+fn an_encryption_request_is_returned_until_a_byte_follows_it() {
     for (question, message) in [(SSL, Message::SslRequest), (GSSENC, Message::GssEncRequest)] {
         for cut in 0..question.len() {
-            assert_eq!(startup(&question[..cut]), Err(Miss::Incomplete));
+            assert_eq!(startup(&question[..cut]), Err(SniffError::Incomplete));
         }
         let found = startup(question).unwrap();
         assert_eq!((found.message, found.offset, found.size), (message, 0, 8));
-        assert_eq!(startup(&[question, b"\0"].concat()), Err(Miss::Incomplete));
-        assert_eq!(startup(&[question, b"\x16"].concat()), Err(Miss::Foreign), "that is TLS");
+        assert_eq!(startup(&[question, b"\0"].concat()), Err(SniffError::Incomplete));
+        assert_eq!(startup(&[question, b"\x16"].concat()), Err(SniffError::Mismatch), "that is TLS");
     }
     let both = [GSSENC, SSL].concat();
     assert_eq!(startup(&both).map(|found| (found.message, found.offset)), Ok((Message::SslRequest, 8)));
-    assert_eq!(startup(&[SSL, SSL].concat()), Err(Miss::Foreign));
-    assert_eq!(startup(&[SSL, GSSENC, SSL].concat()), Err(Miss::Foreign));
+    assert_eq!(startup(&[SSL, SSL].concat()), Err(SniffError::Mismatch));
+    assert_eq!(startup(&[SSL, GSSENC, SSL].concat()), Err(SniffError::Mismatch));
 }
 
 #[test]
-fn the_database_is_that_of_the_user_if_none_is_named() {
+fn the_database_defaults_to_the_user() {
     for content in [&b"user\0bob\0\0"[..], b"database\0\0user\0bob\0\0"] {
         assert_eq!(parameters(&message(0x3_0000, content)).database(), b"bob");
     }
 }
 
 #[test]
-fn the_last_of_two_values_counts_as_for_the_server() {
+fn the_last_value_of_a_parameter_wins() {
     assert_eq!(parameters(&message(0x3_0000, b"user\0bob\0user\0eve\0\0")).user(), b"eve");
 }
 
@@ -106,12 +106,12 @@ fn a_cancel_request_names_its_process() {
     assert_eq!(found, Message::Cancel { process_id: 12_345, key: &[1, 2, 3, 4] });
     let long = message(0x04d2_162e, &[9; 260]);
     assert_eq!(startup(&long).unwrap().message, Message::Cancel { process_id: 0x0909_0909, key: &[9; 256] });
-    assert_eq!(startup(&message(0x04d2_162e, &[9; 261])), Err(Miss::Foreign));
-    assert_eq!(startup(&message(0x04d2_162e, &[9; 7])), Err(Miss::Foreign));
+    assert_eq!(startup(&message(0x04d2_162e, &[9; 261])), Err(SniffError::Mismatch));
+    assert_eq!(startup(&message(0x04d2_162e, &[9; 7])), Err(SniffError::Mismatch));
 }
 
 #[test]
-fn malformed_messages_are_foreign() {
+fn malformed_messages_mismatch() {
     for content in [
         &b""[..],
         b"\0",
@@ -123,39 +123,39 @@ fn malformed_messages_are_foreign() {
         b"database\0shop\0\0",
         b"user\0bob\0name\0\0x\0",
     ] {
-        assert_eq!(startup(&message(0x3_0000, content)), Err(Miss::Foreign), "{content:?}");
+        assert_eq!(startup(&message(0x3_0000, content)), Err(SniffError::Mismatch), "{content:?}");
     }
-    assert_eq!(startup(&message(0x04d2_162f, b"x")), Err(Miss::Foreign));
+    assert_eq!(startup(&message(0x04d2_162f, b"x")), Err(SniffError::Mismatch));
 }
 
 #[test]
-fn other_protocols_are_foreign_at_the_first_byte_that_tells() {
+fn other_protocols_mismatch_at_the_first_byte_that_differs() {
     begins_with_one_of(&[0], answer);
-    foreign_at(b"\0\x01", 2, answer);
-    foreign_at(b"\0\0\0\x07", 4, answer);
-    foreign_at(b"\0\0\x27\x11", 4, answer);
-    foreign_at(b"\0\0\0\x08\0\x02", 6, answer);
-    foreign_at(b"\0\0\0\x08\x04\xd2\x16\x31", 8, answer);
+    mismatch_at(b"\0\x01", 2, answer);
+    mismatch_at(b"\0\0\0\x07", 4, answer);
+    mismatch_at(b"\0\0\x27\x11", 4, answer);
+    mismatch_at(b"\0\0\0\x08\0\x02", 6, answer);
+    mismatch_at(b"\0\0\0\x08\x04\xd2\x16\x31", 8, answer);
 }
 
 #[test]
 fn a_message_has_a_bound() {
     let content = |size: usize| [b"user\0", &vec![b'a'; size - 15][..], b"\0\0"].concat();
-    let longest = message(0x3_0000, &content(LONGEST_MESSAGE));
-    assert_eq!(longest.len(), LONGEST_MESSAGE);
-    assert_eq!(startup(&longest).unwrap().size, LONGEST_MESSAGE);
-    assert_eq!(startup(&message(0x3_0000, &content(LONGEST_MESSAGE + 1))), Err(Miss::Foreign));
+    let longest = message(0x3_0000, &content(MAX_MESSAGE_SIZE));
+    assert_eq!(longest.len(), MAX_MESSAGE_SIZE);
+    assert_eq!(startup(&longest).unwrap().size, MAX_MESSAGE_SIZE);
+    assert_eq!(startup(&message(0x3_0000, &content(MAX_MESSAGE_SIZE + 1))), Err(SniffError::Mismatch));
 }
 
 proptest! {
     #[test]
-    fn any_bytes_are_settled_once(data: Vec<u8>) {
+    fn any_bytes_have_one_result(data: Vec<u8>) {
         is_settled(&data, answer);
         is_settled(&message(0x3_0000, &data), answer);
     }
 
     #[test]
-    fn damaged_messages_are_settled_once(data in damaged(CAPTURES.map(bytes).to_vec())) {
+    fn damaged_messages_have_one_result(data in damaged(CAPTURES.map(bytes).to_vec())) {
         is_settled(&data, answer);
     }
 }

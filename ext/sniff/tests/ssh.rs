@@ -1,11 +1,11 @@
-//! The line by which an SSH client identifies itself.
+//! The identification string of SSH clients.
 
 mod common;
 
-use common::{Answer, begins_with_one_of, capture, damaged, foreign_at, found_at, is_settled};
+use common::{Answer, begins_with_one_of, capture, damaged, found_at, is_settled, mismatch_at};
 use proptest::prelude::*;
-use proxymachine_sniff::Miss;
-use proxymachine_sniff::ssh::{Banner, LONGEST_LINE, banner};
+use proxymachine_sniff::SniffError;
+use proxymachine_sniff::ssh::{Banner, MAX_LINE_SIZE, banner};
 
 fn openssh() -> Vec<u8> {
     capture("ssh/openssh")
@@ -21,7 +21,7 @@ fn parts(data: &[u8]) -> (&str, &str, Option<&str>, usize) {
 }
 
 #[test]
-fn real_clients_are_understood() {
+fn captures_of_real_clients_are_parsed() {
     assert_eq!(parts(&openssh()), ("2.0", "OpenSSH_9.2p1", Some("Debian-2+deb12u6"), 40));
 }
 
@@ -32,7 +32,7 @@ fn every_prefix_is_incomplete() {
 }
 
 #[test]
-fn clients_differ() {
+fn optional_parts_are_parsed() {
     assert_eq!(parts(b"SSH-2.0-Go\r\n"), ("2.0", "Go", None, 12));
     assert_eq!(parts(b"SSH-2.0-Go\n"), ("2.0", "Go", None, 11));
     assert_eq!(parts(b"SSH-1.99-JSCH-0.1.54 \r\n"), ("1.99", "JSCH-0.1.54", Some(""), 23));
@@ -41,7 +41,7 @@ fn clients_differ() {
 }
 
 #[test]
-fn malformed_lines_are_foreign() {
+fn malformed_lines_mismatch() {
     for line in [
         "SSH-\n",
         "SSH-2.0\n",
@@ -52,35 +52,35 @@ fn malformed_lines_are_foreign() {
         "SSH-2.0 -a\n",
         "SSH-2.0-\u{e9}\n",
     ] {
-        assert_eq!(banner(line.as_bytes()), Err(Miss::Foreign), "{line}");
+        assert_eq!(banner(line.as_bytes()), Err(SniffError::Mismatch), "{line}");
     }
 }
 
 #[test]
-fn other_protocols_are_foreign_at_the_first_byte_that_tells() {
+fn other_protocols_mismatch_at_the_first_byte_that_differs() {
     begins_with_one_of(b"S", answer);
-    foreign_at(b"SSL", 3, answer);
-    foreign_at(b"SSH-2.0-a\0", 10, answer);
-    foreign_at(b"SSH-2.0-a\r\r", 11, answer);
-    foreign_at(b"SSH-2.0-a\rb", 11, answer);
+    mismatch_at(b"SSL", 3, answer);
+    mismatch_at(b"SSH-2.0-a\0", 10, answer);
+    mismatch_at(b"SSH-2.0-a\r\r", 11, answer);
+    mismatch_at(b"SSH-2.0-a\rb", 11, answer);
 }
 
 #[test]
-fn a_line_has_a_bound() {
+fn a_line_has_a_maximum_size() {
     let line = |size: usize| format!("SSH-2.0-{}\r\n", "a".repeat(size - 10));
-    found_at(line(LONGEST_LINE).as_bytes(), LONGEST_LINE, answer);
-    foreign_at(line(LONGEST_LINE + 1).as_bytes(), LONGEST_LINE, answer);
+    found_at(line(MAX_LINE_SIZE).as_bytes(), MAX_LINE_SIZE, answer);
+    mismatch_at(line(MAX_LINE_SIZE + 1).as_bytes(), MAX_LINE_SIZE, answer);
 }
 
 proptest! {
     #[test]
-    fn any_bytes_are_settled_once(data: Vec<u8>, text in "[ -~\r\n]{0,300}") {
+    fn any_bytes_have_one_result(data: Vec<u8>, text in "[ -~\r\n]{0,300}") {
         is_settled(&data, answer);
         is_settled(format!("SSH-{text}").as_bytes(), answer);
     }
 
     #[test]
-    fn damaged_lines_are_settled_once(data in damaged(vec![openssh()])) {
+    fn damaged_lines_have_one_result(data in damaged(vec![openssh()])) {
         is_settled(&data, answer);
     }
 }

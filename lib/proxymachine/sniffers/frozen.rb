@@ -1,16 +1,15 @@
 # frozen_string_literal: true
 
 class ProxyMachine
-  # For the Structs that the sniffers answer: they cannot be changed, and show what is there. The extension
-  # makes them, of Strings, Arrays and Hashes that are frozen, too.
+  # Makes the Structs of the sniffers immutable. The extension creates them, with frozen Strings, Arrays and Hashes.
   module Frozen
-    # As Struct, but frozen.
+    # Initializes the Struct and freezes it.
     def initialize(*)
       super
       freeze
     end
 
-    # @return [String] the class and what is not nil
+    # @return [String] the class and the attributes that are not nil
     def inspect
       parts = each_pair.filter_map { |name, value| "#{name}=#{value.inspect}" unless value.nil? }
       "#<#{self.class} #{parts.join(", ")}>"

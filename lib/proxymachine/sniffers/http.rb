@@ -1,53 +1,53 @@
 # frozen_string_literal: true
 
 class ProxyMachine
-  # HTTP: the head of a request, or the preface by which HTTP/2 begins.
+  # HTTP: the head of a request, or the preface of HTTP/2.
   module HTTP
     # The head of a request.
     #
     # @!attribute [r] method
-    #   @return [String, nil] "GET" and the like. Like all that an HTTP/2 preface does not tell, it is nil for that.
+    #   @return [String, nil] the method, such as "GET"; nil for the HTTP/2 preface, as is all that it does not contain
     # @!attribute [r] target
-    #   @return [String, nil] what stands behind the method
+    #   @return [String, nil] the request target
     # @!attribute [r] path
     #   @return [String, nil] the target without host and query; nil for CONNECT
     # @!attribute [r] version
-    #   @return [String] "1.0", "1.1" or "2"
+    #   @return [String] "1.0", "1.1", a later "1.x", or "2"
     # @!attribute [r] host
-    #   @return [String, nil] the name or address that the request is for, without port and brackets: that of the
-    #     target if it names one, otherwise that of the +Host+ header. As the client wrote it; nil if it is not valid.
+    #   @return [String, nil] the host that the request is for, in its normal form, without port and brackets: that of
+    #     the target if it has one, otherwise that of the +Host+ header. Nil if it is missing or invalid.
     # @!attribute [r] port
-    #   @return [Integer, nil] its port, if one is given
+    #   @return [Integer, nil] the port, if the client sends one
     # @!attribute [r] authority
-    #   @return [String, nil] both, as they are written
+    #   @return [String, nil] host and port as the client wrote them
     # @!attribute [r] headers
-    #   @return [Hash{String => String}] by lower-case name. The values of lines of the same name are joined by ", ".
+    #   @return [Hash{String => String}] values by lower-case name. Values of the same name are joined by ", ".
     # @!attribute [r] size
-    #   @return [Integer] bytes of the head; what follows is the body
+    #   @return [Integer] the size of the head in bytes, empty lines before it included; the body follows
     Request = Struct.new(:method, :target, :path, :version, :host, :port, :authority, :headers, :size) do # rubocop:disable Lint/StructNewOverride
       include Frozen
 
-      # The value of a header, whatever the case of its name.
+      # Returns the value of a header. The case of its name does not matter.
       # @param name [String, Symbol] such as "User-Agent"
       # @return [String, nil] nil without such a header
       def header(name)
         headers[name.to_s.downcase]
       end
 
-      # Whether this is HTTP/2. Its requests are not read.
+      # Tells whether this is the preface of HTTP/2. The sniffer does not parse the requests after it.
       # @return [Boolean]
       def http2?
         version == "2"
       end
     end
 
-    # The request that +data+ begins with.
+    # Parses the head of the request at the start of +data+.
     #
-    #   ProxyMachine::HTTP.request("GET /cats HTTP/1.1\r\nHost: blue.example\r\n\r\n").host # => "blue.example"
+    #   ProxyMachine::HTTP.request("GET /cats HTTP/1.1\r\nHost: Blue.example.\r\n\r\n").host # => "blue.example"
     #
     # @param data [String] all bytes received so far
     # @return [Request, :incomplete, nil]
-    # @raise [TypeError] if +data+ is no String
+    # @raise [TypeError] if +data+ is not a String
     def self.request(data)
       Sniffers.http(data, Request)
     end

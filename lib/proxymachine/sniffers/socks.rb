@@ -1,16 +1,16 @@
 # frozen_string_literal: true
 
 class ProxyMachine
-  # SOCKS 4, 4a and 5: where a client wants to be taken, and the replies that it understands.
+  # SOCKS 4, 4a and 5: the destination that a client asks for, and the replies to the client.
   module SOCKS
-    # The method of SOCKS 5 that needs neither name nor password.
+    # The SOCKS 5 method "no authentication required".
     NO_AUTHENTICATION = 0
     private_constant :NO_AUTHENTICATION
 
-    # The first message of a SOCKS 5 client. It sends its request when this is answered.
+    # The first message of a SOCKS 5 client. The client sends its request after the answer to it.
     #
     # @!attribute [r] offered
-    #   @return [Array<Integer>] the numbers of the methods by which it can authenticate itself
+    #   @return [Array<Integer>] the numbers of the methods of authentication that the client supports
     Greeting = Struct.new(:offered) do
       include Frozen
 
@@ -19,57 +19,59 @@ class ProxyMachine
         5
       end
 
-      # Whether it can do without authentication, the only way to be served here.
+      # Tells whether the client supports "no authentication", the only method that {#reply} accepts.
       # @return [Boolean]
       def acceptable?
         offered.include?(NO_AUTHENTICATION)
       end
 
-      # What it waits for: "go on without authentication", or "nothing of that".
+      # Returns the answer to the client: "no authentication required", or "no acceptable methods".
       # @return [String] two bytes
       def reply
         acceptable? ? "\x05\x00".b : "\x05\xFF".b
       end
     end
 
-    # Where a client wants to go.
+    # A request to relay a connection.
     #
     # @!attribute [r] version
     #   @return [Integer] 4 (for 4a, too) or 5
     # @!attribute [r] command
     #   @return [Symbol] +:connect+, +:bind+ or +:udp_associate+
     # @!attribute [r] host
-    #   @return [String] a name, or an IPv4 or IPv6 address
+    #   @return [String] the destination's name in its normal form, or its IPv4 or IPv6 address
     # @!attribute [r] port
-    #   @return [Integer]
+    #   @return [Integer] the destination's port
     # @!attribute [r] user
-    #   @return [String, nil] SOCKS 4: who the client says it is
+    #   @return [String, nil] SOCKS 4: the user id that the client claims
     # @!attribute [r] size
-    #   @return [Integer] bytes that it takes, with the greeting before it; what follows is for the server
-    Request = Struct.new(:version, :command, :host, :port, :user, :size) do # rubocop:disable Lint/StructNewOverride
+    #   @return [Integer] the size in bytes, the greeting included; the bytes after it are for the destination
+    # @!attribute [r] raw_host
+    #   @return [String] the host as the client wrote it; +host+ if the client sent an address in binary form
+    Request = Struct.new(:version, :command, :host, :port, :user, :size, :raw_host) do # rubocop:disable Lint/StructNewOverride
       include Frozen
 
-      # Whether it wants to be connected, the only thing that a proxy block can do for it.
+      # Tells whether the command is +:connect+, the only one that a proxy block can carry out.
       # @return [Boolean]
       def connect?
         command == :connect
       end
 
-      # @return [String] host and port, as a proxy block answers them: "[::1]:80"
+      # @return [String] host and port in the form that a proxy block returns, such as "[::1]:80"
       def remote
         host.include?(":") ? "[#{host}]:#{port}" : "#{host}:#{port}"
       end
 
-      # "You are connected."
+      # Returns the reply "request granted".
       # @return [String] bytes for the client
       def accepted
         reply(version == 4 ? 0x5A : 0)
       end
 
-      # "You are not, and this is why."
+      # Returns a reply that refuses the request.
       # @param reason [Symbol] one of {REASONS}
       # @return [String] bytes for the client
-      # @raise [ArgumentError] if it is none of them
+      # @raise [ArgumentError] if +reason+ is not one of them
       def refused(reason = :general_failure)
         codes = REASONS.fetch(reason) { raise ArgumentError, "no reason of SOCKS: #{reason.inspect}" }
         reply(codes.fetch(version))
@@ -82,7 +84,7 @@ class ProxyMachine
       end
     end
 
-    # Why a request can be refused, and the codes that say so in SOCKS 4, which hardly knows reasons, and 5.
+    # Reasons for a refusal, with their codes in SOCKS 4, which has few, and SOCKS 5.
     REASONS = {
       general_failure: { 4 => 0x5B, 5 => 1 }, not_allowed: { 4 => 0x5B, 5 => 2 },
       network_unreachable: { 4 => 0x5B, 5 => 3 }, host_unreachable: { 4 => 0x5B, 5 => 4 },
@@ -91,14 +93,14 @@ class ProxyMachine
       identd_unreachable: { 4 => 0x5C, 5 => 2 }, identd_mismatch: { 4 => 0x5D, 5 => 2 }
     }.each_value(&:freeze).freeze
 
-    # What the client has said. A greeting counts as long as nothing follows it. What follows says that it was
-    # answered, so then the request counts.
+    # Parses the message at the start of +data+. A greeting is returned while no byte follows it. A byte after it means
+    # that it was answered; then the request is returned.
     #
     #   ProxyMachine::SOCKS.request("\x04\x01\x00\x50\x0A\x00\x00\x01\x00").remote # => "10.0.0.1:80"
     #
     # @param data [String] all bytes received so far
     # @return [Greeting, Request, :incomplete, nil]
-    # @raise [TypeError] if +data+ is no String
+    # @raise [TypeError] if +data+ is not a String
     def self.request(data)
       Sniffers.socks(data, Greeting, Request)
     end

@@ -1,27 +1,27 @@
 # frozen_string_literal: true
 
 class ProxyMachine
-  # SSH: the line by which a client identifies itself.
+  # SSH: the identification string of a client.
   module SSH
-    # What a client says that it is.
+    # The identification string: "SSH-version-software comments".
     #
     # @!attribute [r] version
-    #   @return [String] the protocol's: "2.0", or "1.99" for "2.0, or older"
+    #   @return [String] the version of the protocol: "2.0", or "1.99" for a client that speaks older versions, too
     # @!attribute [r] software
-    #   @return [String] the client's program, such as "OpenSSH_9.2p1"
+    #   @return [String] the client's software, such as "OpenSSH_9.2p1"
     # @!attribute [r] comments
-    #   @return [String, nil] what it says besides
+    #   @return [String, nil] the text after the first space
     # @!attribute [r] size
-    #   @return [Integer] bytes of the line, with its end
+    #   @return [Integer] the size of the line in bytes, its end included
     Banner = Struct.new(:version, :software, :comments, :size) { include Frozen } # rubocop:disable Lint/StructNewOverride
 
-    # The line that +data+ begins with.
+    # Parses the line at the start of +data+.
     #
     #   ProxyMachine::SSH.banner("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n").software # => "OpenSSH_9.2p1"
     #
     # @param data [String] all bytes received so far
     # @return [Banner, :incomplete, nil]
-    # @raise [TypeError] if +data+ is no String
+    # @raise [TypeError] if +data+ is not a String
     def self.banner(data)
       Sniffers.ssh(data, Banner)
     end

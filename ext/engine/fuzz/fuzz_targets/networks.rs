@@ -1,4 +1,4 @@
-//! Networks against another way to compute what is in them. Input: a network, a line end, an address.
+//! Compares `Networks` with another computation. Input: a network, a line end, an address.
 #![no_main]
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -18,7 +18,7 @@ fuzz_target!(|input: &str| {
     }
 });
 
-/// The address of a network, and how many bits count when all addresses are written as IPv6.
+/// Returns the address of a network, and its prefix length when all addresses are written as IPv6.
 fn parts(network: &str) -> (Ipv6Addr, u32) {
     let network = network.trim();
     let (address, len) = network.split_once('/').unwrap_or((network, ""));
@@ -31,7 +31,7 @@ fn parts(network: &str) -> (Ipv6Addr, u32) {
 
 fn is_in(ip: IpAddr, network: Ipv6Addr, len: u32) -> bool {
     let ip = as_ipv6(ip);
-    // The network that maps IPv4 is a place of its own.
+    // The network of mapped addresses counts as IPv4.
     let apart = ip.to_ipv4_mapped().is_some() && len < 96;
     !apart && (network.to_bits() ^ ip.to_bits()).leading_zeros() >= len
 }

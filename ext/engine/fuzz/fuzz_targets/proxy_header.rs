@@ -1,4 +1,4 @@
-//! PROXY headers: whatever a load balancer sends.
+//! Parses PROXY headers.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -7,7 +7,7 @@ use proxymachine_engine::Remote;
 fuzz_target!(|text: &str| {
     let Ok(remote) = text.parse::<Remote>() else { return };
 
-    // A log line shows it as it is.
+    // A log line shows the remote unescaped.
     let displayed = remote.to_string();
     assert!(
         !displayed.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')),

@@ -1,33 +1,36 @@
-//! What else version 2 tells: types and values, one of them a checksum.
+//! TLVs: the types and values at the end of a version 2 header. One of them is a checksum.
 
 use std::ops::Range;
 
+use super::error::HeaderError;
 use super::frame::FIXED;
-use super::{Refusal, Tlv};
+
+/// A type, numbered as in the specification, and a value.
+pub type Tlv = (u8, Box<[u8]>);
 
 /// The type of the TLV that holds a checksum of the whole header.
 const CRC32C: u8 = 0x03;
 
-/// The TLVs of a header of version 2 whose addresses were read already.
-pub fn read(header: &[u8]) -> Result<Box<[Tlv]>, Refusal> {
+/// Parses the TLVs of a version 2 header whose addresses are valid.
+pub fn read(header: &[u8]) -> Result<Box<[Tlv]>, HeaderError> {
     let mut tlvs = Vec::new();
-    let mut at = FIXED + addresses_len(header);
+    let mut at = FIXED + addresses_len(header[FIXED - 3]);
     while at < header.len() {
-        let &[kind, high, low] = header[at..].first_chunk().ok_or(Refusal::Tlv)?;
+        let &[kind, high, low] = header[at..].first_chunk().ok_or(HeaderError::Tlv)?;
         let start = at + 3;
         at = start + usize::from(u16::from_be_bytes([high, low]));
-        let value = header.get(start..at).ok_or(Refusal::Tlv)?;
+        let value = header.get(start..at).ok_or(HeaderError::Tlv)?;
         if kind == CRC32C && crc32c(header, start..at).to_be_bytes()[..] != *value {
-            return Err(Refusal::Checksum);
+            return Err(HeaderError::Checksum);
         }
         tlvs.push((kind, value.into()));
     }
     Ok(tlvs.into())
 }
 
-/// How many bytes the addresses have, ports included.
-fn addresses_len(header: &[u8]) -> usize {
-    match header[FIXED - 3] >> 4 {
+/// Returns the length of the addresses of a family, ports included.
+pub fn addresses_len(family: u8) -> usize {
+    match family >> 4 {
         1 => 2 * (4 + 2),
         2 => 2 * (16 + 2),
         3 => 2 * 108, // paths of Unix sockets
@@ -35,8 +38,8 @@ fn addresses_len(header: &[u8]) -> usize {
     }
 }
 
-/// CRC-32C (RFC 4960, appendix B) of `bytes`, those in `skipped` taken for zeros. Bit by bit: a header is
-/// short, and hardly any has a checksum.
+/// Returns the CRC-32C (RFC 4960, appendix B) of `bytes`, with zeros in place of those in `skipped`. It works bit by
+/// bit, since headers are short and checksums rare.
 fn crc32c(bytes: &[u8], skipped: Range<usize>) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     !bytes.iter().enumerate().fold(!0, |crc, (at, &byte)| {
@@ -50,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checksum_is_that_of_the_standard() {
+    fn checksums_agree_with_the_standard() {
         assert_eq!(crc32c(b"123456789", 0..0), 0xe306_9283);
         assert_eq!(crc32c(&[1; 32], 0..32), 0x8a91_36aa); // RFC 3720, B.4: zeros
     }

@@ -1,5 +1,5 @@
-//! What the tests with real sockets share: a proxy whose every event is recorded, backends and
-//! clients that can misbehave, and guards that turn a hang into a failure.
+//! Support for tests with real sockets: a proxy whose events are recorded, backends and
+//! clients that misbehave, and a guard that turns a hang into a failure.
 
 mod peers;
 mod recorder;
@@ -10,33 +10,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proxymachine_engine::Outcome;
+use proxymachine_engine::DrainOutcome;
 use proxymachine_engine::{
-    Answer, Client, Config, Failure, Listener, Remote, Route, Router, Shutdown, Stats, Verdict, server,
+    Client, Config, Engine, Failure, Limits, Listener, Remote, Route, Router, Shutdown, Stats, TimedVerdict,
+    Verdict,
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 pub use peers::{
-    Backend, PERIOD, answer, collect, is_over, pattern, read, read_to_end, reset, send_pattern, write,
+    Backend, PERIOD, answer, collect, is_over, is_reset, pattern, read, read_to_end, read_to_reset, reset,
+    send_pattern, write,
 };
 pub use recorder::{Event, Recorder};
 
-/// No wait in a test is longer; only a defect makes one that long.
+/// Limit of a wait in a test. Only a defect takes that long.
 const GUARD: Duration = Duration::from_secs(20);
 
-/// Longer than any test lasts.
+/// A duration longer than any test.
 pub const NEVER: Duration = Duration::from_secs(3600);
 
 /// Fails the test if `future` hangs.
 pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(GUARD, future).await {
         Ok(output) => output,
-        Err(_) => panic!("waited in vain for {what}"),
+        Err(_) => panic!("timed out waiting for {what}"),
     }
 }
 
-/// The default limits, but quick to give up dialing.
+/// Returns the default limits with few and quick retries.
 pub fn config() -> Config {
     Config { threads: 1, connect_retries: 2, retry_delay: Duration::from_millis(5), ..Config::default() }
 }
@@ -49,8 +51,9 @@ pub struct Proxy {
     pub events: Recorder,
     pub shutdown: Arc<Shutdown>,
     pub stats: Arc<Stats>,
+    pub limits: Arc<Limits>,
     reload: Box<Reload>,
-    join: Option<Box<dyn FnOnce() -> Outcome + Send>>,
+    join: Option<Box<dyn FnOnce() -> DrainOutcome + Send>>,
     threads: usize,
 }
 
@@ -76,7 +79,7 @@ impl Proxy {
         Self::listening(listeners, config, router, events, shutdown)
     }
 
-    /// On listeners of the test's own; those of Unix sockets have no address.
+    /// Starts a proxy on given listeners; those of Unix sockets have no address.
     pub fn listening(
         listeners: Vec<Listener>,
         config: Config,
@@ -86,8 +89,9 @@ impl Proxy {
     ) -> Self {
         let addresses = listeners.iter().filter_map(Listener::local_addr).collect();
         let threads = config.threads;
-        let engine = server::start(listeners, config, router, events.clone(), Arc::clone(&shutdown)).unwrap();
+        let engine = Engine::start(listeners, config, router, events.clone(), Arc::clone(&shutdown)).unwrap();
         let stats = engine.stats();
+        let limits = engine.limits();
         let control = engine.control().clone();
         let reload = Box::new(move |addresses: &[String], config| {
             let mut open = control.listeners().unwrap();
@@ -95,10 +99,19 @@ impl Proxy {
                 |address: &String| Listener::open(address, &Default::default(), &mut open).unwrap();
             control.reload(addresses.iter().flat_map(open_one).collect(), config);
         });
-        Self { addresses, events, shutdown, stats, reload, join: Some(Box::new(|| engine.join())), threads }
+        Self {
+            addresses,
+            events,
+            shutdown,
+            stats,
+            limits,
+            reload,
+            join: Some(Box::new(|| engine.join())),
+            threads,
+        }
     }
 
-    /// From now on it listens there, by another configuration.
+    /// Reloads the engine with other addresses and another configuration.
     pub fn reload(&self, addresses: &[String], config: Config) {
         (self.reload)(addresses, config);
     }
@@ -111,28 +124,28 @@ impl Proxy {
         within("a connection", TcpStream::connect(self.addresses[listener])).await.unwrap()
     }
 
-    /// A client that has sent its first bytes.
+    /// Returns a client that has sent its first bytes.
     pub async fn client_with(&self, bytes: impl AsRef<[u8]>) -> TcpStream {
         let mut client = self.client().await;
         write(&mut client, bytes).await;
         client
     }
 
-    /// Waits for the end of the engine, which a drain must have begun.
-    pub async fn join(&mut self) -> Outcome {
-        let join = self.join.take().expect("to be joined once");
+    /// Waits for the end of the engine after a drain has begun.
+    pub async fn join(&mut self) -> DrainOutcome {
+        let join = self.join.take().expect("join is called once");
         within("the engine's end", tokio::task::spawn_blocking(join)).await.unwrap()
     }
 
-    /// Ends the engine, whose connections have nothing more to do, and does the accounts: each
-    /// client that was accepted has ended once, for one reason, and none is left.
+    /// Drains the engine and checks the events: each
+    /// accepted client has ended once, for one reason, and none is left.
     pub async fn finish(mut self) {
         self.shutdown.drain(None);
-        assert_eq!(self.join().await, Outcome::Drained);
-        self.check_accounts();
+        assert_eq!(self.join().await, DrainOutcome::Drained);
+        self.check_records();
     }
 
-    pub fn check_accounts(&self) {
+    pub fn check_records(&self) {
         let events = self.events.all();
         let mut accepted: Vec<_> = events.iter().filter_map(Event::accepted).collect();
         let mut ended: Vec<_> = events.iter().filter_map(Event::ended).map(|(c, _)| c).collect();
@@ -162,25 +175,25 @@ impl Drop for Proxy {
     }
 }
 
-/// A router that decides at once, by the bytes alone.
+/// Returns a router that decides at once, by the bytes alone.
 pub fn deciding(decide: impl Fn(&[u8]) -> Verdict + Send + Sync + 'static) -> impl Router {
     move |_: &Client, data: Bytes| ready(decide(&data))
 }
 
-/// A router that sends every connection to `remote`.
+/// Returns a router that sends every connection to `remote`.
 pub fn always(remote: &Remote) -> impl Router {
     let remote = remote.clone();
     deciding(move |_| Verdict::connect(remote.clone()))
 }
 
-/// A verdict to connect to `remote`, with something special about it.
+/// Returns a verdict to connect to `remote` by a changed route.
 pub fn route(remote: &Remote, change: impl FnOnce(&mut Route)) -> Verdict {
     let mut route = Route::new(remote.clone());
     change(&mut route);
     Verdict::Connect(Box::new(route))
 }
 
-/// What a router of [`asking`] was asked about.
+/// The kind of a question to the router of [`asking`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     Accepted,
@@ -189,7 +202,7 @@ pub enum Kind {
     Failed(Failure, String),
 }
 
-/// What a router of [`asking`] was asked.
+/// A question to the router of [`asking`].
 pub struct Question {
     pub kind: Kind,
     pub client: String,
@@ -199,16 +212,16 @@ pub struct Question {
 
 impl Question {
     pub fn answer(self, verdict: Verdict) {
-        assert!(self.answer.send(verdict).is_ok(), "nobody waits for the answer");
+        assert!(self.answer.send(verdict).is_ok(), "the engine has abandoned the question");
     }
 
-    /// Waits until nobody waits for the answer any more.
+    /// Waits until the engine abandons the question.
     pub async fn abandoned(mut self) {
         within("the question to be abandoned", self.answer.closed()).await;
     }
 }
 
-/// The questions to a router that thinks for as long as the test wants.
+/// The questions to a router whose answers the test gives.
 pub struct Questions(mpsc::UnboundedReceiver<Question>);
 
 impl Questions {
@@ -216,13 +229,13 @@ impl Questions {
         within("a question to the router", self.0.recv()).await.expect("a router that lives")
     }
 
-    /// There is none now.
+    /// Checks that no question is pending.
     pub fn assert_none(&mut self) {
         assert!(self.0.try_recv().is_err(), "the router was asked again");
     }
 }
 
-/// A router that the test itself answers for.
+/// A router whose answers the test gives.
 pub struct Asking {
     ask: mpsc::UnboundedSender<Question>,
     is_asked_early: bool,
@@ -243,19 +256,19 @@ impl Asking {
 }
 
 impl Router for Asking {
-    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = Answer> + Send {
+    fn route(&self, client: &Client, data: Bytes) -> impl Future<Output = TimedVerdict> + Send {
         let asked = self.ask(Kind::Data, client, data);
         async { asked.await.into() }
     }
 
-    fn accepted(&self, client: &Client) -> Option<impl Future<Output = Answer> + Send> {
+    fn accepted(&self, client: &Client) -> Option<impl Future<Output = TimedVerdict> + Send> {
         self.is_asked_early.then(|| {
             let asked = self.ask(Kind::Accepted, client, Bytes::new());
             async { asked.await.into() }
         })
     }
 
-    fn timed_out(&self, client: &Client, data: Bytes) -> Option<impl Future<Output = Answer> + Send> {
+    fn timed_out(&self, client: &Client, data: Bytes) -> Option<impl Future<Output = TimedVerdict> + Send> {
         self.is_asked_late.then(|| {
             let asked = self.ask(Kind::TimedOut, client, data);
             async { asked.await.into() }
@@ -273,19 +286,25 @@ impl Router for Asking {
     }
 }
 
-/// A router that is asked about data and failures.
+/// Returns a router that is asked about data and failures.
 pub fn asking() -> (Asking, Questions) {
     let (ask, questions) = mpsc::unbounded_channel();
     (Asking { ask, is_asked_early: false, is_asked_late: false }, Questions(questions))
 }
 
-/// One that is also asked before a client has sent anything.
+/// Returns a router that is also asked on accept.
 pub fn asked_early() -> (Asking, Questions) {
     let (router, questions) = asking();
     (Asking { is_asked_early: true, ..router }, questions)
 }
 
-/// One that is also asked when the time to decide is over.
+/// Returns a router that is also asked on accept and on a decision timeout.
+pub fn asked_early_and_late() -> (Asking, Questions) {
+    let (router, questions) = asked_early();
+    (Asking { is_asked_late: true, ..router }, questions)
+}
+
+/// Returns a router that is also asked on a decision timeout.
 pub fn asked_late() -> (Asking, Questions) {
     let (router, questions) = asking();
     (Asking { is_asked_late: true, ..router }, questions)

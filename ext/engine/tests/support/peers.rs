@@ -1,4 +1,4 @@
-//! The two ends of a proxied connection, well behaved or not.
+//! Clients and backends, well behaved or not.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ impl Backend {
         Self::listening(socket)
     }
 
-    /// A port that refuses connections for as long as the socket is not given to [`Backend::listening`].
+    /// Returns a port that refuses connections until the socket is given to [`Backend::listening`].
     pub fn refusing() -> (Socket, Remote) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -38,7 +38,7 @@ impl Backend {
         Self { remote, listener: TcpListener::from_std(socket.into()).unwrap() }
     }
 
-    /// A port that resets each connection as soon as it stands, from a thread of its own.
+    /// Returns a port that resets each connection after the handshake, from a thread of its own.
     pub fn resetting() -> Remote {
         let (socket, remote) = Self::refusing();
         socket.listen(1024).unwrap();
@@ -50,18 +50,18 @@ impl Backend {
         remote
     }
 
-    /// A port whose queue is full, so that the system answers no further connection attempt. It
-    /// lasts as long as the sockets do.
+    /// Returns a port whose queue is full, so that the kernel answers no connect. It
+    /// lasts as long as the sockets.
     pub async fn black_hole() -> (Vec<Socket>, Remote) {
         let (socket, remote) = Self::refusing();
         socket.listen(0).unwrap();
         let address = socket.local_addr().unwrap();
         let mut sockets = vec![socket];
-        let patience = Duration::from_millis(200);
+        let limit = Duration::from_millis(200);
         tokio::task::spawn_blocking(move || {
             loop {
                 let filler = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-                match filler.connect_timeout(&address, patience) {
+                match filler.connect_timeout(&address, limit) {
                     Ok(()) => sockets.push(filler),
                     Err(_) => return (sockets, remote),
                 }
@@ -75,7 +75,7 @@ impl Backend {
         within("a connection to the backend", self.accept_whenever()).await
     }
 
-    /// However long it takes.
+    /// Accepts a connection without a time limit.
     pub async fn accept_whenever(&self) -> TcpStream {
         self.listener.accept().await.unwrap().0
     }
@@ -85,7 +85,7 @@ fn remote_of(socket: &Socket) -> Remote {
     socket.local_addr().unwrap().as_socket().unwrap().to_string().parse().unwrap()
 }
 
-/// Closes with an RST, whatever is still in the socket.
+/// Closes with an RST.
 pub fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
@@ -94,30 +94,29 @@ pub async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: impl AsRef<[u8
     within("bytes to be taken", stream.write_all(bytes.as_ref())).await.unwrap();
 }
 
-/// Sends a backend's last bytes and closes as a good one does, with nothing left unread: a close
-/// with unread bytes is an RST.
+/// Sends a backend's last bytes and ends its side. The rest is read in the background, since a close with unread bytes
+/// is an RST.
 pub async fn answer(mut server: TcpStream, bytes: impl AsRef<[u8]>) {
     write(&mut server, bytes).await;
     server.shutdown().await.unwrap();
-    let closed = async { while matches!(server.read(&mut [0; 1024]).await, Ok(1..)) {} };
-    within("the proxy to close the backend's connection", closed).await;
+    tokio::spawn(async move { while matches!(server.read(&mut [0; 1024]).await, Ok(1..)) {} });
 }
 
-/// Exactly `count` bytes.
+/// Reads exactly `count` bytes.
 pub async fn read(stream: &mut (impl AsyncRead + Unpin), count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     within("bytes to arrive", stream.read_exact(&mut bytes)).await.unwrap();
     bytes
 }
 
-/// Everything up to the other side's FIN.
+/// Reads everything up to the other side's FIN.
 pub async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut bytes = Vec::new();
     within("the end of the stream", stream.read_to_end(&mut bytes)).await.unwrap();
     bytes
 }
 
-/// Waits for the connection's end, by FIN or RST, and that nothing came before it.
+/// Waits for the connection's end, by FIN or RST, without a byte before it.
 pub async fn is_over(stream: &mut (impl AsyncRead + Unpin)) {
     match within("the connection's end", stream.read(&mut [0])).await {
         Ok(count) => assert_eq!(count, 0, "a byte came instead of the end"),
@@ -125,12 +124,27 @@ pub async fn is_over(stream: &mut (impl AsyncRead + Unpin)) {
     }
 }
 
-/// A stream of bytes in which nothing can be lost, doubled or swapped unnoticed.
+/// Waits for an RST and returns the bytes before it.
+pub async fn read_to_reset(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match within("a reset", stream.read_to_end(&mut bytes)).await {
+        Ok(_) => panic!("a FIN came instead of a reset, after {} bytes", bytes.len()),
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+    }
+    bytes
+}
+
+/// Waits for an RST that comes without a byte before it.
+pub async fn is_reset(stream: &mut (impl AsyncRead + Unpin)) {
+    assert_eq!(read_to_reset(stream).await, b"");
+}
+
+/// Returns bytes of a pattern in which a lost, doubled or swapped byte shows.
 pub fn pattern(range: std::ops::Range<usize>) -> Vec<u8> {
     range.map(|at| ((at as u32).wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-/// Pattern streams repeat after so many bytes; no buffer on the way has a size like that.
+/// Period of pattern streams, which is the size of no buffer.
 pub const PERIOD: usize = 1_000_003;
 
 /// Sends the first `total` bytes of an endless pattern.

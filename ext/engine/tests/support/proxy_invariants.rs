@@ -1,30 +1,30 @@
-//! What holds for whatever bytes are read as a PROXY header. The fuzz target holds to it, too.
+//! Invariants of parsing a PROXY header, for property tests and the fuzz target.
 
 use proxymachine_engine::proxy_protocol::{Header, Parsed, Version, header, parse};
 
 /// Panics if an invariant does not hold.
 pub fn check(received: &[u8]) {
     let parsed = parse(received);
-    a_longer_piece_agrees_with_every_shorter_one(received, &parsed);
+    more_bytes_do_not_change_the_result(received, &parsed);
     match parsed {
         Parsed::Header { header, len } => {
             assert_eq!(parse(&received[..len]), parse(received), "the client's bytes do not matter");
-            what_was_read_can_be_written(&header);
+            a_parsed_header_can_be_written(&header);
         }
-        Parsed::Incomplete => it_ends(received),
-        Parsed::Refused(_) => {}
+        Parsed::Incomplete => the_header_is_bounded(received),
+        Parsed::Invalid(_) => {}
     }
 }
 
-/// However the bytes are cut into pieces, the answer is the same.
-fn a_longer_piece_agrees_with_every_shorter_one(received: &[u8], parsed: &Parsed) {
+/// Checks that more bytes do not change a final result.
+fn more_bytes_do_not_change_the_result(received: &[u8], parsed: &Parsed) {
     let decided = (0..received.len()).find(|&len| parse(&received[..len]) != Parsed::Incomplete);
     if let Some(len) = decided {
         assert_eq!(&parse(&received[..len]), parsed, "after {len} bytes");
     }
 }
 
-fn what_was_read_can_be_written(original: &Header) {
+fn a_parsed_header_can_be_written(original: &Header) {
     let canonical = |address: Option<std::net::SocketAddr>| {
         address.map(|address| (address.ip().to_canonical(), address.port()))
     };
@@ -37,8 +37,8 @@ fn what_was_read_can_be_written(original: &Header) {
     }
 }
 
-/// What is waited for comes, or is refused, before it is longer than a header may be.
-fn it_ends(received: &[u8]) {
+/// Checks that an incomplete header is completed or rejected within the maximal length.
+fn the_header_is_bounded(received: &[u8]) {
     let mut bytes = received.to_vec();
     bytes.resize(4096, 0);
     assert_ne!(parse(&bytes), Parsed::Incomplete);

@@ -1,7 +1,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use proxymachine_sniff::Miss;
+use proxymachine_sniff::SniffError;
 use proxymachine_sniff::postgres::{self, Message};
 
 fuzz_target!(|data: &[u8]| {
@@ -9,8 +9,8 @@ fuzz_target!(|data: &[u8]| {
         let found = postgres::startup(data)?;
         assert!(found.offset + found.size <= data.len());
         match &found.message {
-            // A question gives way to what follows it.
-            Message::SslRequest | Message::GssEncRequest => Err(Miss::Incomplete),
+            // Gives way to the next message.
+            Message::SslRequest | Message::GssEncRequest => Err(SniffError::Incomplete),
             Message::Startup(parameters) => {
                 assert!(!parameters.user().is_empty() && !parameters.database().is_empty());
                 Ok(format!("{found:?} {:?}", parameters.iter().collect::<Vec<_>>()))

@@ -1,0 +1,129 @@
+# frozen_string_literal: true
+
+require "socket"
+require_relative "../new_thread"
+require_relative "message"
+require_relative "new_process"
+require_relative "predecessor"
+require_relative "systemd"
+require_relative "upgrade"
+
+class ProxyMachine
+  class Lifecycle
+    # The listening sockets that this process was started with. They come from systemd, or from the predecessor in an
+    # upgrade: Upgrade is the predecessor's side of the channel.
+    # @api private
+    class InheritedSockets
+      # @return [Array] [[descriptor, address]]
+      attr_reader :sockets
+
+      def initialize
+        inherited = ENV.delete(Upgrade::VARIABLE)
+        inherited ? read(Message.parse(inherited)) : @sockets = Systemd.sockets
+        @sockets.each { |fd,| close_on_exec(fd) }
+      end
+
+      # Whether a predecessor waits for this process to serve.
+      def predecessor?
+        !@channel.nil?
+      end
+
+      # Overwrites a secret in the memory of this process.
+      # @param secret [String]
+      def self.erase(secret)
+        secret.bytesize.times { |index| secret.setbyte(index, 0) }
+      end
+
+      # Gives the engine the secret of session tickets of the predecessor, before a worker is forked or a client comes.
+      def import_ticket_keys
+        return unless @ticket_keys
+
+        Engine.import_ticket_keys(@ticket_keys)
+        InheritedSockets.erase(@ticket_keys)
+        @ticket_keys = nil
+      end
+
+      # Closes the inherited descriptors. The engine has duplicated those that it listens on.
+      def close
+        @sockets.each { |fd,| IO.for_fd(fd).close }
+        @sockets = []
+      end
+
+      # Checks that the predecessor still waits. It sends nothing before this process is ready, so a readable channel
+      # has been closed.
+      # @raise [StartError] if it does not wait any more
+      def check_predecessor
+        predecessor_lost if @channel&.wait_readable(0)
+      end
+
+      # Tells the predecessor that this process serves, and receives its counts.
+      # @yield see #receive_counts; without a block another process receives them
+      # @raise [StartError] if the predecessor does not wait any more
+      def take_over(&counted)
+        return unless @channel
+
+        send_line("ready #{Process.pid}")
+        counted ? receive_counts(&counted) : @channel.close
+        @channel = nil
+      end
+
+      # Yields what the predecessor has counted, now and when it ends.
+      # @yieldparam max [Integer] most connections at once
+      # @yieldparam total [Integer] connections
+      # @yieldparam counts [String, nil] what the predecessor's admin showed
+      def receive_counts
+        channel = @channel or return
+        NewThread.start { channel.each_line { |line| yield(*Message.parse(line)) } }
+      end
+
+      # Tells the predecessor that this process does not serve.
+      # @param reason [String]
+      def report_failure(reason)
+        @channel&.puts("failed #{reason.lines.first.chomp}")
+      rescue SystemCallError
+        nil # The predecessor has ended.
+      end
+
+      private
+
+      def read(inherited)
+        @channel = UNIXSocket.for_fd(inherited.fetch(:channel))
+        @channel.close_on_exec = true
+        @sockets = inherited.fetch(:sockets)
+        Predecessor.remember(inherited)
+        tickets = inherited[:tickets] # A predecessor of an earlier version sends none.
+        @ticket_keys = IO.open(tickets) { |pipe| pipe.sysread(4096) } if tickets
+        leave_parent if ENV["NOTIFY_SOCKET"]
+      rescue StartError => e
+        report_failure(e.message)
+        raise
+      end
+
+      # Programs that the config starts must not inherit the listening sockets.
+      def close_on_exec(descriptor)
+        IO.for_fd(descriptor, autoclose: false).close_on_exec = true
+      rescue SystemCallError
+        nil # The engine reports an invalid descriptor.
+      end
+
+      # Continues in a child process, which systemd adopts. systemd kills a new main process that was not its own child
+      # when MAINPID named it.
+      def leave_parent
+        exit!(0) if NewProcess.fork
+        send_line("started #{Process.pid}")
+      rescue SystemCallError => e
+        raise StartError, "cannot become a child of systemd: #{SafeInspect.failure(e)}"
+      end
+
+      def send_line(line)
+        @channel.puts(line)
+      rescue SystemCallError
+        predecessor_lost
+      end
+
+      def predecessor_lost
+        raise StartError, "the process before has ended"
+      end
+    end
+  end
+end
