@@ -1,55 +1,57 @@
 # frozen_string_literal: true
 
-# Has a block answer anything at all, and watches that one connection is all that a bad answer costs.
+# Fuzzes the answers of a block: an invalid answer must not affect more than its own connection.
 #
-#   ruby fuzz/answers.rb [SEED]           the same answers for the same seed
-#   ruby fuzz/answers.rb --answer NUMBER  one of them again
+#   ruby fuzz/answers.rb [SEED]           a seed repeats its answers
+#   ruby fuzz/answers.rb --answer NUMBER  repeats one answer
 #
-# FUZZ_SECONDS says how long, 60 if nothing else is said. Ends with status 1 after a finding.
+# FUZZ_SECONDS is the duration, 60 by default. The exit status is 1 after a finding.
 
 require "etc"
 require "fileutils"
 require "rbconfig"
 require "rspec/expectations"
 require "tmpdir"
-%w[owned child eventually foreign_sockets proxy_process].each { |name| require_relative "../spec/support/#{name}" }
-%w[conversation log_check peers].each { |name| require_relative "answers/#{name}" }
+%w[resource_tracking child eventually foreign_sockets proxy_process].each do |name|
+  require_relative "../spec/support/#{name}"
+end
+%w[fuzz_client log_check fuzz_backends].each { |name| require_relative "answers/#{name}" }
 
-# Asks a proxy for random answers until the time is over or something is wrong.
+# Requests random answers from a proxy until the time is over or a check fails.
 class AnswersFuzzer
   BATCH = 2_000
-  AT_ONCE = 128
+  CONCURRENCY = 128
   CONFIG = "load #{File.expand_path("answers/config.rb", __dir__).inspect}\n".freeze
 
   class Finding < StandardError; end
 
-  attr_reader :asked
+  attr_reader :answers
 
   def initialize
-    @proxy = ProxyProcess.start(CONFIG, env: Peers.new.environment)
-    @conversation = Conversation.new(@proxy.port)
+    @proxy = ProxyProcess.start(CONFIG, env: FuzzBackends.new.environment)
+    @fuzz_client = FuzzClient.new(@proxy.port)
     @log_check = LogCheck.new(File.join(@proxy.dir, "stdout"))
-    @under_way = []
-    @asked = 0
+    @in_flight = []
+    @answers = 0
   end
 
   def run(seed, seconds)
     random = Random.new(seed)
-    finish = now + seconds
-    ask_for(Array.new(BATCH) { random.rand(1 << 62) }) while now < finish
+    deadline = now + seconds
+    request(Array.new(BATCH) { random.rand(1 << 62) }) while now < deadline
     check_end
   end
 
   def run_again(number)
-    ask_for([number])
+    request([number])
     puts File.read(File.join(@proxy.dir, "stdout"))
     check_end
   end
 
-  # What is known when something is wrong.
+  # Describes the state after a finding.
   def report
     log = File.binread(File.join(@proxy.dir, "stdout")).scrub.lines.last(60).join
-    "answers under way: #{@under_way.compact.join(" ")}\n--- end of the log\n#{log}\n--- stderr\n#{@proxy.stderr}"
+    "answers in flight: #{@in_flight.compact.join(" ")}\n--- end of the log\n#{log}\n--- stderr\n#{@proxy.stderr}"
   end
 
   def stop
@@ -58,38 +60,38 @@ class AnswersFuzzer
 
   private
 
-  def ask_for(numbers)
+  def request(numbers)
     queue = Queue.new(numbers)
     queue.close
-    Array.new([AT_ONCE, numbers.size].min) { |index| Thread.new { ask_each(queue, index) } }.each(&:join)
-    @asked += numbers.size
+    Array.new([CONCURRENCY, numbers.size].min) { |index| Thread.new { request_each(queue, index) } }.each(&:join)
+    @answers += numbers.size
     check
   end
 
-  def ask_each(queue, index)
+  def request_each(queue, index)
     Thread.current.report_on_exception = false
-    while (@under_way[index] = queue.pop)
+    while (@in_flight[index] = queue.pop)
       begin
-        @conversation.ask_for(@under_way[index])
-      rescue Conversation::Stuck, SystemCallError => e
-        raise Finding, "answer #{@under_way[index]}: #{e.message}"
+        @fuzz_client.request(@in_flight[index])
+      rescue FuzzClient::Stuck, SystemCallError => e
+        raise Finding, "answer #{@in_flight[index]}: #{e.message}"
       end
     end
   end
 
   def check
-    text = "still there? #{asked}"
+    text = "echo #{answers}"
     raise Finding, "the server has ended" unless @proxy.running?
-    raise Finding, "a plain route does not work any more" unless @conversation.echoes?(text)
+    raise Finding, "a plain route no longer works" unless @fuzz_client.echoes?(text)
 
     bad_line = @log_check.bad_line
-    raise Finding, "no line of a log: #{bad_line.inspect}" if bad_line
+    raise Finding, "not a log line: #{bad_line.inspect}" if bad_line
   end
 
   def check_end
     @proxy.signal("QUIT")
-    status = @proxy.wait(within: Conversation::DEADLINE)
-    raise Finding, "ended with #{status.inspect} upon QUIT" unless status.success?
+    status = @proxy.wait(within: FuzzClient::DEADLINE)
+    raise Finding, "ended with #{status.inspect} after QUIT" unless status.success?
     raise Finding, "wrote on stderr" unless @proxy.stderr.empty?
   end
 
@@ -105,7 +107,7 @@ if $PROGRAM_NAME == __FILE__
   begin
     puts "answers: seed #{seed}" unless again
     again ? fuzzer.run_again(seed) : fuzzer.run(seed, Integer(ENV.fetch("FUZZ_SECONDS", "60")))
-    puts "answers: #{fuzzer.asked} answers, no finding"
+    puts "answers: #{fuzzer.answers} answers, no finding"
   rescue StandardError => e
     puts "answers: #{e.message} (#{e.class})", fuzzer.report
     exit 1

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# What a connection and a message cost in system calls: counted, not timed, so that a regression fails on any machine.
-# The allocations are counted in ext/engine/tests/costs.rs.
-RSpec.describe "The cost" do
+# The system calls per connection and per message: counted, not timed, so that a regression fails on every machine.
+# ext/engine/tests/costs.rs counts allocations.
+RSpec.describe "Cost in system calls:" do
   running(:echo) { Backends.echo }
   running(:proxy) do
     ProxyProcess.start("proxy { |data| { :remote => #{echo.address.inspect} } }")
@@ -14,24 +14,23 @@ RSpec.describe "The cost" do
     counts.transform_values { |calls| (calls.to_f / units).round(2) }.tap { |each| each.default = 0 }
   end
 
-  it "of a connection is no more system calls than it takes" do
+  it "a connection takes no more than the necessary ones" do
     connections = 100
     counts = SystemCalls.count(proxy.pid) { connections.times { serve } }
     each = per(connections, counts)
-    # The request and the answer, and an end of each side. The connection before may end in this one's count.
-    # The backend's socket is told of Nagle (1), how to notice a vanished peer (3), and where BBR is the default, not
-    # to pace what stays within the machine (1).
-    options = bbr? ? 5 : 4
-    # Its port is one that connections get, so it is made sure that the connection is not with itself (1 getsockname).
+    # Request, reply and the end of each side. The end of the previous connection may fall into this count.
+    # Options of the backend's socket: TCP_NODELAY (1), and where BBR is the default, no pacing on the loopback (1).
+    options = bbr? ? 2 : 1
+    # The backend's port is ephemeral, so that the engine checks for a connection to itself (1 getsockname).
     most = { "accept4" => 2, "recvfrom" => 4, "sendto" => 2, "socket" => 1, "connect" => 1, "close" => 2,
              "epoll_ctl" => 4, "shutdown" => 1, "setsockopt" => options, "getsockopt" => 0, "getsockname" => 1,
              "ioctl" => 1 }
     most.each { |name, limit| expect(each[name]).to be <= limit + 0.1, "#{each[name]} #{name}, #{each.inspect}" }
     rest = each.values.sum - each["setsockopt"] - each["getsockname"]
-    expect(rest).to be <= 35, each.inspect # with what it takes to wake two sleeping threads, and the log
+    expect(rest).to be <= 35, each.inspect # includes the wake-ups of two threads, and the log
   end
 
-  it "of a message is a read and a write each way, and waiting" do
+  it "a message takes a read and a write each way, and the waits" do
     messages = 200
     client = connect
     expect(client.write("ping").read(4)).to eq "ping"
@@ -46,7 +45,7 @@ RSpec.describe "The cost" do
     File.read("/proc/sys/net/ipv4/tcp_congestion_control").start_with?("bbr")
   end
 
-  # One connection, to its end.
+  # Makes one connection and waits for its end.
   def serve
     client = connect
     expect(client.write("ping").read(4)).to eq "ping"

@@ -1,8 +1,7 @@
 # frozen_string_literal: true
 
-# The specs treat ProxyMachine as its users do: they start the real executable with a config file on a port that the
-# system chooses, and talk to it over sockets. Of the gem, only the sniffers are ever
-# loaded into this process.
+# Most specs use ProxyMachine as its users do: they start the real executable with a config file on a free port, and
+# talk to it over sockets. Only spec/unit and spec/sniffers load parts of the gem into this process.
 require "digest"
 require "fileutils"
 require "rbconfig"
@@ -12,11 +11,11 @@ require "tmpdir"
 require "time"
 require "timeout"
 
-require_relative "support/owned"
+require_relative "support/resource_tracking"
 require_relative "support/child"
 Dir[File.join(__dir__, "support", "*.rb")].sort.each { |file| require file }
 
-# Whoever runs in the background of a script ignores QUIT (sh, "&"), and so would the servers that start here.
+# A shell starts background jobs with QUIT ignored, and child processes inherit that. The servers need the default.
 trap("QUIT", "DEFAULT")
 
 RSpec.configure do |config|
@@ -27,16 +26,17 @@ RSpec.configure do |config|
   config.expect_with(:rspec) { |expectations| expectations.max_formatted_output_length = 2_000 }
 
   config.include Eventually
-  config.include Talking
+  config.include ClientHelpers
   config.extend SharedServers
 
-  # The backstop: whatever hangs ends here. No example comes near it unless something is wrong.
-  config.around { |example| Timeout.timeout(90) { example.run } }
+  # Ends an example that hangs. A passing example takes far less, also on a busy machine. Those that take long anyway
+  # have a limit of their own.
+  config.around { |example| Timeout.timeout(example.metadata.fetch(:time_limit, 180)) { example.run } }
 
-  config.before { Owned.begin_example }
+  config.before { ResourceTracking.begin_example }
   config.after do |example|
-    example.metadata[:extra_failure_lines] = Owned.report.lines.map(&:chomp) if example.exception
-    Owned.end_example
+    example.metadata[:extra_failure_lines] = ResourceTracking.report.lines.map(&:chomp) if example.exception
+    ResourceTracking.end_example
   end
-  config.after(:suite) { Owned.stop_all }
+  config.after(:suite) { ResourceTracking.stop_all }
 end

@@ -1,11 +1,11 @@
 # frozen_string_literal: true
 
-# The config of the server under test. A connection says which answer it wants: a number, in a line.
+# The config of the server under test. The first line of a connection is the number of the answer.
 require_relative "random_answer"
 
-# The extension must keep alive whatever it holds while it reads an answer. This is very slow, so it is short, and
-# nothing for what is nested: `inspect` would be minutes at it.
-def collect_all_the_time
+# The extension must keep every object alive that it holds while it reads an answer. GC.stress is very slow, so it is on
+# for a short time only, and never for a nested answer, whose `inspect` would take minutes.
+def stress_gc
   Thread.new { sleep(0.03) && GC.stress = false }
   GC.stress = true
 end
@@ -31,9 +31,9 @@ proxy do |data|
 
   random = Random.new(number.to_i + data.bytesize)
   answer = RandomAnswer.new(random).answer
-  collect_all_the_time if random.rand(50).zero? && flat?(answer)
+  stress_gc if random.rand(50).zero? && flat?(answer)
   answer
 end
 
-proxy_connect_error { |remote| Mischief.new(Random.new(remote.sum)).do_something }
-proxy_inactivity_error { |remote| Mischief.new(Random.new(remote.sum)).do_something }
+proxy_connect_error { |remote| HostileBehavior.new(Random.new(remote.sum)).perform }
+proxy_inactivity_error { |remote| HostileBehavior.new(Random.new(remote.sum)).perform }

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Reads a growing log, and says which of its lines are none.
+# Finds malformed lines in a growing log.
 class LogCheck
   LINE = /\A[IWE], \[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6} #\d+\] ( INFO| WARN|ERROR) -- : [[:print:]]*\z/
 
@@ -9,7 +9,7 @@ class LogCheck
     @offset = 0
   end
 
-  # The first of the lines written since the last time that is no line as Logger writes it, or is not printable.
+  # Returns the first line since the last call that Logger did not write or that is not printable, or nil.
   def bad_line
     text = File.binread(@path, nil, @offset)
     whole = text[0, (text.rindex("\n") || -1) + 1].force_encoding(Encoding::UTF_8)

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Choices that are the same for the same number.
+# Random choices that a seed repeats.
 module RandomChoice
   def initialize(random)
     @random = random
@@ -8,7 +8,7 @@ module RandomChoice
 
   private
 
-  # Calls one of the methods, each as often as its weight says.
+  # Calls one of the methods, chosen by weight.
   def by_weight(weights)
     left = @random.rand(weights.values.sum)
     method, = weights.find { |_, weight| (left -= weight).negative? }

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 3: the answers that close, and those that wait.
-RSpec.describe "The answer" do
+# CONTRACT 3: the answers that close the connection, and those that wait for more data.
+RSpec.describe "Block answer:" do
   running(:backend) { Backends.once("backend") }
   running(:proxy) do
     ProxyProcess.start(<<~RUBY)
@@ -45,11 +45,11 @@ RSpec.describe "The answer" do
   end
 
   describe "{:close => ...}" do
-    it "closes when it is true" do
+    it "closes the connection when the value is true" do
       expect(ask("close true")).to eq ""
     end
 
-    it "sends a String, then closes" do
+    it "sends a String and then closes" do
       expect(ask("close string")).to eq "bye"
       expect(ask("close frozen")).to eq "bye"
     end
@@ -60,7 +60,7 @@ RSpec.describe "The answer" do
       expect(ask("close utf-16")).to eq "\xE9\x00".b
     end
 
-    it "sends the whole of a long String" do
+    it "sends all bytes of a long String" do
       expect(ask("close big")).to eq "last words " * 100_000
     end
 
@@ -77,19 +77,19 @@ RSpec.describe "The answer" do
       end
     end
 
-    it "just closes when the String is empty" do
+    it "closes without sending when the String is empty" do
       expect(ask("close empty")).to eq ""
       expect(proxy.errors).to eq []
     end
   end
 
-  describe "with several keys" do
-    it "follows :remote before :close before :noop" do
+  describe "several keys:" do
+    it ":remote takes precedence over :close, and :close over :noop" do
       expect(ask("remote first")).to eq "backend:remote first"
       expect(ask("close second")).to eq "closed"
     end
 
-    it "passes over a key whose value is nil or false" do
+    it "a key whose value is nil or false is ignored" do
       expect(ask("nil remote")).to eq "closed"
       expect(ask("false remote")).to eq "closed"
     end
@@ -97,7 +97,7 @@ RSpec.describe "The answer" do
 
   describe "{:noop => true}" do
     ["noop", "noop with more", "noop truthy", "noop after nil"].each do |kind|
-      it "waits for more: #{kind}" do
+      it "waits for more data: #{kind}" do
         client = connect.write(kind)
         proxy.await(/\AINFO #{client.address} .*noop/)
         expect(client).to be_quiet
@@ -109,7 +109,7 @@ RSpec.describe "The answer" do
   [
     "empty", "noop false", "close false", "nothing true", "string keys", "remote string key", "other keys"
   ].each do |kind|
-    it "that decides nothing closes: #{kind}" do
+    it "without a decision closes the connection: #{kind}" do
       expect(ask(kind)).to eq ""
     end
   end

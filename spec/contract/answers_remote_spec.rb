@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
-# CONTRACT 3: {:remote => ...} and what may stand beside it.
-RSpec.describe "The answer {:remote => ...}" do
+# CONTRACT 3: {:remote => ...} and the keys that go with it.
+RSpec.describe "Block answer {:remote => ...}:" do
   running(:backend) { Backends.once("backend") }
-  running(:patient) { Backends.patient("patient") }
+  running(:patient) { Backends.reply_at_eof("patient") }
   running(:refused) { Backends.refusing }
   running(:proxy) do
     ProxyProcess.start(<<~RUBY)
@@ -40,45 +40,45 @@ RSpec.describe "The answer {:remote => ...}" do
     RUBY
   end
 
-  # Says the second thing once the first has led to a connection with the patient backend, and returns its answer.
+  # Sends the first text, waits for the connection to the patient backend, sends the second and returns the reply.
   def say_later(first, second)
     client = connect.write(first)
     proxy.await("INFO Successful connection to #{patient.address}")
     client.write(second).finish.read_all
   end
 
-  it "replays what was received to the backend and joins the two connections" do
+  it "replays the buffer to the backend and relays between client and backend" do
     expect(ask("plain")).to eq "backend:plain"
   end
 
-  it "replays all chunks that came before the decision" do
+  it "replays all chunks that arrived before the decision" do
     client = connect.write("wait ")
     proxy.await(/noop/)
     expect(client.write("for it!").finish.read_all).to eq "patient:wait for it!"
   end
 
-  it "passes on what comes after the decision" do
+  it "relays data that arrives after the decision" do
     expect(say_later("patient plain", " and more")).to eq "patient:patient plain and more"
   end
 
-  describe "with :data" do
-    it "sends that instead of the buffer" do
+  describe ":data" do
+    it "replaces the buffer" do
       expect(ask("data")).to eq "backend:instead"
     end
 
-    it "sends what comes later after it" do
+    it "precedes data that arrives later" do
       expect(say_later("patient data", ", later")).to eq "patient:instead, later"
     end
 
-    it "sends nothing when it is empty" do
+    it "sends nothing when empty" do
       expect(connect.write("patient empty data").finish.read_all).to eq "patient:"
     end
 
-    it "sends only what comes later when it is empty" do
+    it "sends only later data when empty" do
       expect(say_later("patient empty data", "later")).to eq "patient:later"
     end
 
-    it "sends the buffer when it is nil or false, as when a condition did not hold" do
+    it "leaves the buffer in place when nil or false, for example after a condition that did not hold" do
       expect(ask("nil data")).to eq "backend:nil data"
       expect(ask("no data")).to eq "backend:no data"
     end
@@ -94,19 +94,19 @@ RSpec.describe "The answer {:remote => ...}" do
     end
   end
 
-  describe "with :reply" do
-    it "sends that to the client, before the backend's answer" do
+  describe ":reply" do
+    it "reaches the client before the backend's reply" do
       expect(ask("reply")).to eq "hello backend:reply"
     end
 
-    it "sends it before the connection is tried, so that the client has it even if that fails" do
+    it "is sent before the dial, so that the client receives it even if the dial fails" do
       client = connect.write("refused")
       expect(client.read("one moment".size)).to eq "one moment"
       proxy.await("WARN Retrying connection with #{refused.address} (#2)")
       expect(client).to be_quiet
     end
 
-    it "sends nothing when it is nil or empty" do
+    it "sends nothing when nil or empty" do
       expect(ask("nil reply")).to eq "backend:nil reply"
       expect(ask("empty reply")).to eq "backend:empty reply"
     end
@@ -116,18 +116,18 @@ RSpec.describe "The answer {:remote => ...}" do
       expect(ask("number reply")).to eq "7backend:number reply"
     end
 
-    it "goes together with :data" do
+    it "can be combined with :data" do
       expect(ask("both")).to eq "g3-backend:g2"
     end
   end
 
-  it "takes whole seconds as timeouts, and nil or nothing positive as none given" do
+  it "accepts whole seconds as timeouts, and treats nil and non-positive values as no timeout" do
     expect(ask("number timeouts")).to eq "backend:number timeouts"
     expect(ask("nil connect timeout")).to eq "backend:nil connect timeout"
     expect(ask("timeouts of no length")).to eq "backend:timeouts of no length"
   end
 
-  it "ignores keys that it does not know" do
+  it "ignores unknown keys" do
     expect(ask("unknown key")).to eq "backend:unknown key"
     expect(proxy.errors).to eq []
   end

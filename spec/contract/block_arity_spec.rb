@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 2: what kinds of blocks there are.
-RSpec.describe "A block" do
+# CONTRACT 2: the kinds of blocks.
+RSpec.describe "Proxy block arity:" do
   {
     "without parameters" => "proxy { { :close => 'called' } }",
     "without parameters, of explicit arity 0" => "proxy { || { :close => 'called' } }",

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# CONTRACT 2: when and with what the block is called.
-RSpec.describe "The block" do
-  describe "of a server" do
+# CONTRACT 2: when the block is called, and with which arguments.
+RSpec.describe "Proxy block call:" do
+  describe "the block" do
     running(:backend) { Backends.once("backend") }
     running(:proxy) do
       ProxyProcess.start(<<~RUBY)
@@ -37,7 +37,7 @@ RSpec.describe "The block" do
       RUBY
     end
 
-    # Sends the chunks one by one, each once the block has answered the one before.
+    # Sends the chunks one by one, each after the block has answered the previous one.
     def in_chunks(*chunks)
       client = connect
       chunks.each_with_index do |chunk, index|
@@ -47,24 +47,24 @@ RSpec.describe "The block" do
       client
     end
 
-    it "is called on the thread that called run" do
+    it "runs on the thread that called run" do
       expect(ask("thread")).to eq "true"
     end
 
-    it "is called for one connection at a time" do
+    it "runs for one connection at a time" do
       clients = Array.new(10) { connect.write("alone") }
       expect(clients.map(&:read_all).uniq).to eq ["1"]
     end
 
-    it "gets an unfrozen binary String" do
+    it "receives an unfrozen binary String" do
       expect(ask("kind")).to eq "String ASCII-8BIT false"
     end
 
-    it "gets everything received so far, in a String of its own at each call" do
+    it "receives all data so far, as a new String at each call" do
       expect(in_chunks("keep", "ing ", "all").read_all).to eq "keep|keeping |keeping all3"
     end
 
-    it "may change its String without changing what follows or what is replayed" do
+    it "may change its String without effect on later calls or on the replay" do
       expect(in_chunks("change", " this", " and that").read_all).to eq "backend:change this and that"
     end
 
@@ -72,7 +72,7 @@ RSpec.describe "The block" do
       expect(in_chunks("count ", "one ", "two ", "three.").read_all).to eq "4"
     end
 
-    it "is never called again after it decided, whatever else the client sends" do
+    it "is not called again after its decision, whatever the client sends" do
       before = ask("calls").to_i
       client = connect.write("once")
       client.read("decided".size)
@@ -83,7 +83,7 @@ RSpec.describe "The block" do
       expect(ask("calls").to_i).to eq before + 1
     end
 
-    it "is not called for a client that says nothing" do
+    it "is not called for a client that sends nothing" do
       client = connect
       client.finish
       expect(client.read_all).to eq ""
@@ -92,7 +92,7 @@ RSpec.describe "The block" do
     end
   end
 
-  describe "that says return or break" do
+  describe "return and break:" do
     running(:proxy) do
       ProxyProcess.start(<<~RUBY)
         proxy do |data|
@@ -106,30 +106,30 @@ RSpec.describe "The block" do
       RUBY
     end
 
-    it "answers what it returns" do
+    it "the value of return is the answer" do
       expect(ask("return")).to eq "returned"
       expect(ask("next")).to eq "next"
       expect(ask("end")).to eq "the end"
       expect(proxy.errors).to eq []
     end
 
-    it "answers what it breaks off with" do
+    it "the value of break is the answer" do
       expect(ask("break")).to eq "broken off"
     end
 
-    it "waits when it returns so" do
+    it "return :noop waits for more data" do
       client = connect.write("wait")
       proxy.await("INFO #{client.address} :noop")
       expect(client.write("!").read_all).to eq "the end"
     end
 
-    it "answers nil when it returns nothing, which closes with one error line" do
+    it "return without a value answers nil, which closes the connection with one ERROR line" do
       expect(ask("nothing")).to eq ""
       expect(proxy.errors).to match [/nil/]
     end
   end
 
-  it "may be a lambda, where return is its own" do
+  it "a lambda returns from itself" do
     proxy = ProxyProcess.start("proxy(&lambda { |data| return { :close => 'from a lambda' } })")
     expect(ask("x", proxy)).to eq "from a lambda"
   end

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 3: exceptions of the block end one connection and leave one error line.
-RSpec.describe "An exception in the block" do
+# CONTRACT 3: an exception in the block ends one connection and logs one ERROR line.
+RSpec.describe "Exception in the block:" do
   running(:backend) { Backends.echo }
   running(:proxy) do
     ProxyProcess.start(<<~RUBY)
@@ -38,7 +38,7 @@ RSpec.describe "An exception in the block" do
     RUBY
   end
 
-  # The one error line that an exception leaves, after which the connection is closed and the next one is served.
+  # Returns the one ERROR line of an exception. The connection is closed, and the next one is served.
   def error_of(request)
     expect(ask(request)).to eq ""
     expect(connect.write("still there?").read(12)).to eq "still there?"
@@ -62,12 +62,12 @@ RSpec.describe "An exception in the block" do
     "security" => "SecurityError - not allowed",
     "exception" => "Exception - the mother of all"
   }.each do |request, line|
-    it "closes that connection and logs #{line.inspect}" do
+    it "closes the connection and logs #{line.inspect}" do
       expect(error_of(request)).to eq "ERROR #{line}"
     end
   end
 
-  it "logs a method that is missing by its class and the first line of its message" do
+  it "logs the class and the first line of the message of a NoMethodError" do
     expect(error_of("nil")).to match(/\AERROR NoMethodError - undefined method .no_such_method. for nil/)
   end
 
@@ -75,22 +75,22 @@ RSpec.describe "An exception in the block" do
     expect(error_of("syntax")).to match(/\AERROR SyntaxError - /)
   end
 
-  it "logs a message that is empty, or not text" do
+  it "logs an exception whose message is empty or not text" do
     expect(error_of("empty")).to start_with "ERROR Router::Trouble - "
-    proxy.mark
+    proxy.mark_log
     expect(error_of("binary")).to start_with "ERROR RuntimeError - "
-    proxy.mark
+    proxy.mark_log
     expect(error_of("encoding")).to start_with "ERROR Encoding::InvalidByteSequenceError - "
   end
 
-  it "leaves established connections alone" do
+  it "does not affect established connections" do
     relay = connect.write("hello")
     expect(relay.read(5)).to eq "hello"
     %w[standard stack load].each { |request| ask(request) }
     expect(relay.write("again").read(5)).to eq "again"
   end
 
-  it "may happen a hundred times" do
+  it "does not affect the server after a hundred exceptions" do
     100.times { expect(ask("standard")).to eq "" }
     expect(proxy.errors.uniq).to eq ["ERROR RuntimeError - boom"]
     expect(connect.write("still there?").read(12)).to eq "still there?"

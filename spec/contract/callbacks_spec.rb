@@ -1,12 +1,12 @@
 # frozen_string_literal: true
 
-# CONTRACT 4 and 1: the two error callbacks.
-RSpec.describe "The error callbacks" do
+# CONTRACT 4 and 1: proxy_connect_error and proxy_inactivity_error.
+RSpec.describe "Failure callbacks:" do
   running(:closing) { Backends.closing }
   running(:silent) { Backends.silent }
   running(:echo) { Backends.echo }
 
-  # A proxy whose requests "connect" and "inactivity" end in the respective callback, given as source.
+  # A proxy in which the request "connect" leads to proxy_connect_error and "inactivity" to proxy_inactivity_error.
   def failing_proxy(connect: "", inactivity: "")
     ProxyProcess.start(<<~RUBY)
       proxy do |data|
@@ -21,7 +21,7 @@ RSpec.describe "The error callbacks" do
     RUBY
   end
 
-  it "get the remote as a String" do
+  it "receive the remote as a String" do
     note = "{ |remote| puts \"\#{remote.class} \#{remote}\" }"
     proxy = failing_proxy(connect: "proxy_connect_error #{note}", inactivity: "proxy_inactivity_error #{note}")
     ask("connect", proxy)
@@ -30,7 +30,7 @@ RSpec.describe "The error callbacks" do
     eventually { expect(proxy.stdout).to include "String #{silent.address}\n" }
   end
 
-  it "need not be given" do
+  it "are optional" do
     proxy = failing_proxy
     expect(ask("connect", proxy)).to eq ""
     expect(ask("inactivity", proxy)).to eq ""
@@ -38,7 +38,7 @@ RSpec.describe "The error callbacks" do
     expect(connect(proxy).write("x").read(1)).to eq "x"
   end
 
-  it "run after the log line and to their end before the client is closed" do
+  it "run after the log line, and finish before the client is closed" do
     proxy = failing_proxy(connect: <<~'RUBY')
       proxy_connect_error { |remote| sleep 0.2; File.write(LOG_FILE, "connect error: #{remote}") }
     RUBY
@@ -47,7 +47,7 @@ RSpec.describe "The error callbacks" do
     expect(proxy.errors).to eq ["ERROR Connection with #{closing.address} was terminated prematurely."]
   end
 
-  it "run on the thread that called run, one at a time, as the block does" do
+  it "run on the thread that called run, one at a time, like the block" do
     proxy = failing_proxy(connect: <<~'RUBY')
       inside = 0
       proxy_connect_error do |remote|
@@ -61,7 +61,7 @@ RSpec.describe "The error callbacks" do
     expect(proxy.settled_log.scan(/^callback.*$/)).to eq ["callback true 1"] * 5
   end
 
-  it "may take no parameter" do
+  it "may have no parameter" do
     proxy = failing_proxy(connect: "proxy_connect_error { puts 'called' }")
     ask("connect", proxy)
     eventually { expect(proxy.stdout).to include "called\n" }
@@ -72,11 +72,11 @@ RSpec.describe "The error callbacks" do
     "a ScriptError" => ["raise NotImplementedError, 'not yet'", "NotImplementedError - not yet"],
     "a throw" => ["throw :nobody", "UncaughtThrowError - uncaught throw :nobody"]
   }.each do |kind, (source, line)|
-    it "may raise #{kind}, which is one error line more, and nothing else" do
+    it "may raise #{kind}: one more ERROR line, and no other effect" do
       proxy = failing_proxy(connect: "proxy_connect_error { #{source} }",
                             inactivity: "proxy_inactivity_error { #{source} }")
       %w[connect inactivity].each do |request|
-        proxy.mark
+        proxy.mark_log
         expect(ask(request, proxy)).to eq ""
         eventually { expect(proxy.errors).to match [/#{closing.address}|#{silent.address}/, "ERROR #{line}"] }
       end
@@ -84,13 +84,18 @@ RSpec.describe "The error callbacks" do
     end
   end
 
-  it "hold up no established connection while they run" do
-    proxy = failing_proxy(connect: "proxy_connect_error { puts 'begin'; sleep 1; puts 'end' }")
+  it "do not delay established connections" do
+    gate = File.join(Dir.mktmpdir("proxymachine-spec"), "gate")
+    waiting = "sleep 0.01 until File.exist?(#{gate.inspect})"
+    proxy = failing_proxy(connect: "proxy_connect_error { puts 'begin'; #{waiting}; { :close => 'end' } }")
     relay = connect(proxy).write("hello")
     relay.read(5)
-    connect(proxy).write("connect")
+    failing = connect(proxy).write("connect")
     eventually { expect(proxy.stdout).to include "begin\n" }
     20.times { |round| expect(relay.write(round.to_s.rjust(2)).read(2)).to eq round.to_s.rjust(2) }
-    expect(proxy.stdout).not_to include "end\n"
+    File.write(gate, "")
+    expect(failing.read_all).to eq "end"
+  ensure
+    FileUtils.rm_rf(File.dirname(gate))
   end
 end

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 7: the flags. What keeps the server from starting is in start_failures_spec.rb.
-RSpec.describe "The command line" do
+# CONTRACT 7: the flags. Failures at start are in start_failures_spec.rb.
+RSpec.describe "Command line:" do
   serving = "proxy { |data| { :close => 'served' } }"
 
   def started_with(config, *args)
@@ -10,58 +10,58 @@ RSpec.describe "The command line" do
     proxy.log[/Listening on (.*):\d+$/, 1]
   end
 
-  # A child that is not expected to listen.
+  # Runs the program to its end; it is not expected to listen.
   def run_with(*args)
     Child.new(*ProxyProcess.command, *args).tap(&:wait)
   end
 
-  it "takes -h as the host and -p as the port" do
+  it "-h is the host and -p the port" do
     expect(started_with(serving, "-h", "127.0.0.1", "-p", "0")).to eq "127.0.0.1"
   end
 
-  it "takes the long forms" do
+  it "the long forms are --host and --port" do
     expect(started_with(serving, "--host", "127.0.0.1", "--port", "0")).to eq "127.0.0.1"
   end
 
-  it "takes the forms with an equals sign" do
+  it "a long flag may have its value after an equals sign" do
     expect(started_with(serving, "--host=127.0.0.1", "--port=0")).to eq "127.0.0.1"
   end
 
-  it "takes the glued forms" do
+  it "a short flag may have its value attached" do
     expect(started_with(serving, "-h127.0.0.1", "-p0")).to eq "127.0.0.1"
   end
 
-  it "takes the config by all these forms" do
+  it "the config flag has all these forms" do
     Dir.mktmpdir do |dir|
       path = File.join(dir, "config.rb")
       File.write(path, serving)
       [["--config", path], ["--config=#{path}"], ["-c#{path}"]].each do |form|
-        # The last -c counts, so the harness's own gives way.
+        # The last -c takes precedence over that of ProxyProcess.
         expect(started_with("raise 'not this one'", *form, "-h", "127.0.0.1", "-p", "0")).to eq "127.0.0.1"
       end
     end
   end
 
-  it "listens on all addresses when no host is given" do
+  it "the default host is every address" do
     expect(started_with(serving, "-p", "0")).to eq "0.0.0.0"
   end
 
-  it "listens on the address of a name" do
+  it "the host may be a name" do
     proxy = ProxyProcess.start(serving, args: %w[-h localhost -p 0])
-    expect(Client.new(proxy.port, host: "localhost").write("x").read_all).to eq "served" # it may be ::1
+    expect(Client.new(proxy.port, host: "localhost").write("x").read_all).to eq "served" # localhost may be ::1
     expect(proxy.log).to include "Listening on localhost:#{proxy.port}\n"
   end
 
-  it "listens on IPv6" do
+  it "the host may be an IPv6 address" do
     proxy = ProxyProcess.start(serving, args: %w[-h ::1 -p 0])
     expect(Client.new(proxy.port, host: "::1").write("x").read_all).to eq "served"
   end
 
-  it "listens on port 5432 when no port is given" do
+  it "the default port is 5432" do
     holder = begin
       TCPServer.new("0.0.0.0", 5432)
     rescue Errno::EADDRINUSE
-      nil # by somebody else, which is as good here: the port is in use
+      nil # another process uses the port, which is as good here
     end
     proxy = ProxyProcess.new(serving, args: [])
     expect(proxy.wait.exitstatus).to eq 1
@@ -70,7 +70,17 @@ RSpec.describe "The command line" do
     holder&.close
   end
 
-  it "explains itself with --help, and exits with 0" do
+  it "arguments whose bytes are no text of the locale are read, or reported in one line" do
+    { ["-c", "/no/\xFF.rb"] => [1, "no such file"], ["--admin", "\xFF"] => [2, "admin takes an address"],
+      ["--\xFF"] => [2, "invalid option"] }.each do |arguments, (status, message)|
+      child = run_with(*arguments, *(%w[-c /no/config.rb] unless arguments.include?("-c")))
+      expect(child.wait.exitstatus).to eq status
+      expect(child.stderr.lines.first).to start_with("proxymachine: ").and include(message)
+      expect(child.stderr).not_to match(/:\d+:in/)
+    end
+  end
+
+  it "--help prints the usage and exits with 0" do
     help = run_with("--help")
     expect(help.wait).to be_success
     expect(help.stdout).to include("proxymachine -c", "--help", "--version")
@@ -78,14 +88,14 @@ RSpec.describe "The command line" do
     expect(help.stderr).to eq ""
   end
 
-  it "tells its version with --version, and exits with 0" do
+  it "--version prints the version and exits with 0" do
     version = run_with("--version")
     expect(version.wait).to be_success
     expect(version.stdout).to match(/\Aproxymachine 2\.\d+\.\d+\S*\n\z/)
     expect(version.stderr).to eq ""
   end
 
-  it "binds the port again at once after a restart, while old connections linger" do
+  it "a restart binds the port at once, although old connections are in TIME_WAIT" do
     echo = Backends.echo
     config = "proxy { |data| { :remote => #{echo.address.inspect} } }"
     first = ProxyProcess.start(config)

@@ -1,14 +1,22 @@
 # frozen_string_literal: true
 
-# CONTRACT 1: a config file is plain Ruby, loaded by the executable.
-RSpec.describe "A config file" do
+# CONTRACT 1: a config file is plain Ruby that the executable loads.
+RSpec.describe "Config file:" do
   answering = 'proxy { |data| { :close => "config says #{data}" } }'
 
-  it "is loaded from the path that -c names" do
+  it "finds no gem loaded that only some configs need" do
+    proxy = ProxyProcess.start('proxy { { :close => $LOADED_FEATURES.join("\n") } }')
+    # Ruby has built-in features without a directory: set.rb, since 4.0.
+    loaded = ask("hi", proxy).lines.grep(%r{/}).map { |path| File.basename(path.chomp, ".*") }
+    expect(loaded).to include "optparse", "logger"
+    expect(loaded & %w[json fileutils ostruct forwardable openssl tempfile tmpdir timeout set]).to be_empty
+  end
+
+  it "is loaded from the path of -c" do
     expect(ask("hi", ProxyProcess.start(answering))).to eq "config says hi"
   end
 
-  it "may be named relative to the working directory" do
+  it "may have a path relative to the working directory" do
     Dir.mktmpdir do |dir|
       File.write(File.join(dir, "routes.rb"), answering)
       proxy = ProxyProcess.start("", args: %w[-c routes.rb -h 127.0.0.1 -p 0], chdir: dir)
@@ -17,12 +25,12 @@ RSpec.describe "A config file" do
     end
   end
 
-  it "names the process by its file name without .rb" do
+  it "gives the process its file name without .rb" do
     proxy = ProxyProcess.start(answering, name: "git-router.rb")
     expect(proxy.title).to match(/\Aproxymachine \S+ - git-router 127\.0\.0\.1:#{proxy.port} - /)
   end
 
-  it "may have any extension, which then stays in the name" do
+  it "may have another extension, which stays in the process name" do
     proxy = ProxyProcess.start(answering, name: "routes.conf")
     expect(proxy.title).to include " - routes.conf 127.0.0.1:"
     expect(ask("hi", proxy)).to eq "config says hi"
@@ -34,7 +42,7 @@ RSpec.describe "A config file" do
     expect(ask("hi", proxy)).to eq "config says hi"
   end
 
-  it "may load files beside it, by __FILE__, require_relative and $LOAD_PATH" do
+  it "may load neighbouring files by __FILE__, require_relative and $LOAD_PATH" do
     Dir.mktmpdir do |dir|
       File.write(File.join(dir, "one.rb"), "ONE = 'one'")
       File.write(File.join(dir, "two.rb"), "TWO = 'two'")
@@ -63,7 +71,7 @@ RSpec.describe "A config file" do
     expect(ask("bob", proxy)).to eq "hello BOB!"
   end
 
-  it "may set environment variables, which the block sees" do
+  it "may set environment variables for the block" do
     proxy = ProxyProcess.start(<<~RUBY, env: { "SPEC_GIVEN" => "given" })
       ENV["SPEC_SET"] = "set"
       proxy { |data| { :close => ENV.values_at("SPEC_GIVEN", "SPEC_SET").join(" ") } }
@@ -71,7 +79,7 @@ RSpec.describe "A config file" do
     expect(ask("?", proxy)).to eq "given set"
   end
 
-  it "may use YAML, Socket and Logger without requiring them, as 1.2.4 required them itself" do
+  it "may use YAML, Socket and Logger without requiring them, as with 1.2.4" do
     proxy = ProxyProcess.start(<<~'RUBY')
       ROUTES = YAML.load("alice: one")
       NAME = Socket.gethostname
@@ -81,7 +89,7 @@ RSpec.describe "A config file" do
     expect(ask("alice", proxy)).to eq "one String Logger"
   end
 
-  it "may require the libraries that its look-ups need" do
+  it "may require libraries for its lookups" do
     proxy = ProxyProcess.start(<<~RUBY)
       require "set"
       require "json"

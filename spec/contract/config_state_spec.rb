@@ -1,12 +1,12 @@
 # frozen_string_literal: true
 
-# CONTRACT 1, "Real configs": what the block may rely on and what else a config does in the process.
-RSpec.describe "A config" do
+# CONTRACT 1, "Real configs": the state that a block may rely on, and other actions of a config in the process.
+RSpec.describe "Config state:" do
   def config(text)
     ProxyProcess.start(text)
   end
 
-  it "keeps self as main, with the instance variables set at top level" do
+  it "self in the block is main, with the instance variables set at top level" do
     proxy = config(<<~'RUBY')
       @routes = { "a" => "first" }
       @asked = 0
@@ -15,12 +15,12 @@ RSpec.describe "A config" do
     expect(Array.new(2) { ask("a", proxy) }).to eq ["main first 1", "main first 2"]
   end
 
-  it "keeps the local variables that the block closed over, and can change them" do
+  it "the block reads and changes the local variables of its closure" do
     proxy = config("seen = []\nproxy { |data| seen << data.dup; { :close => seen.join(',') } }")
     expect(%w[a b c].map { |word| ask(word, proxy) }).to eq %w[a a,b a,b,c]
   end
 
-  it "reads $1, named captures and binary regexes of the data" do
+  it "the block matches the data with $1, named captures and binary regexes" do
     proxy = config(<<~'RUBY')
       proxy do |data|
         if data =~ %r{\A....git-upload-pack /([\w.\-]+)/[\w.\-]+\000host=(.+)\000}n
@@ -38,7 +38,7 @@ RSpec.describe "A config" do
     expect(ask("\xFF\xFEx".b, proxy)).to eq "x"
   end
 
-  it "unpacks binary data" do
+  it "the block unpacks binary data" do
     proxy = config(<<~'RUBY')
       proxy do |data|
         v, c, port, o1, o2, o3, o4, user = data.unpack("CCnC4a*")
@@ -48,7 +48,7 @@ RSpec.describe "A config" do
     expect(ask([4, 1, 80, 127, 0, 0, 1, "bob\0"].pack("CCnC4a*"), proxy)).to eq "4 1 127.0.0.1:80 bob"
   end
 
-  it "starts threads, which run beside the server and change what the block sees" do
+  it "threads of the config run beside the server and change the block's state" do
     proxy = config(<<~RUBY)
       $rounds = 0
       Thread.new { loop { $rounds += 1; sleep 0.01 } }
@@ -58,18 +58,18 @@ RSpec.describe "A config" do
     eventually { expect(ask("?", proxy).to_i).to be > first + 2 }
   end
 
-  it "uses rand" do
+  it "the block may call rand" do
     proxy = config("proxy { |data| { :close => %w[a b].sort_by { rand }.first } }")
     expect(ask("?", proxy)).to eq("a").or eq("b")
   end
 
-  it "prints with puts, from the file and from the block, in order with the log" do
+  it "puts in the file and in the block prints in order with the log" do
     proxy = config("puts 'loading'\nproxy { |data| puts \"asked \#{data}\"; { :close => true } }")
     ask("this", proxy)
     eventually { expect(proxy.stdout).to match(/\Aloading\n.*Listening on.*^asked this$/m) }
   end
 
-  it "blocks in a look-up over the network and routes by its result" do
+  it "the block may wait for a network lookup and route by its result" do
     directory = Backend.new { |session| session.write("address of #{session.read}") }
     proxy = config(<<~RUBY)
       proxy do |data|
@@ -80,7 +80,7 @@ RSpec.describe "A config" do
     expect(ask("alice", proxy)).to eq "address of alice"
   end
 
-  it "limits a look-up with Timeout.timeout and answers otherwise" do
+  it "Timeout.timeout in the block limits a lookup" do
     proxy = config(<<~RUBY)
       require "timeout"
       proxy do |data|
@@ -94,7 +94,7 @@ RSpec.describe "A config" do
     expect(ask("?", proxy)).to eq "too late"
   end
 
-  it "changes its routes in the error callback, so that the next client is sent elsewhere" do
+  it "a failure callback may change the routes of later clients" do
     good = Backends.once("good")
     bad = Backends.closing
     proxy = config(<<~RUBY)
@@ -106,8 +106,9 @@ RSpec.describe "A config" do
     expect(ask("x", proxy)).to eq "good:x"
   end
 
-  # They do not write where the log does: Ruby lets no trap that comes amid a line write another one.
-  it "keeps the traps it installed itself" do
+  # The traps write to another file than the log: Ruby does not let a trap write to an IO that is in the middle of a
+  # write.
+  it "traps of the config stay installed" do
     proxy = config(<<~RUBY)
       %w[USR1 USR2 HUP WINCH].each { |name| trap(name) { warn "got \#{name}" } }
       proxy { |data| { :close => "served" } }

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# No exhausted resource takes the server down. The kernel holds who cannot be accepted.
-RSpec.describe "A server that has no descriptor left" do
-  it "says so once, keeps what it has, and accepts again when one is free" do
+# The server survives an exhausted descriptor limit. Connections that it cannot accept stay in the kernel's backlog.
+RSpec.describe "Descriptor limit:" do
+  it "is logged once, leaves existing connections alone, and ends when a descriptor is free" do
     config = 'max_connections 100; proxy { |data| data == "x" ? { :noop => true } : { :close => "bye" } }'
     proxy = ProxyProcess.start(config, rlimit_nofile: 24)
     clients = Array.new(20) { connect(proxy).write("x") }

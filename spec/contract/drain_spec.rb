@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 7: undecided clients do not hold a drain for ever.
-RSpec.describe "A drain" do
+# CONTRACT 7: undecided clients do not delay a drain for ever.
+RSpec.describe "Drain:" do
   let(:backend) { Backends.once("backend") }
   let(:proxy) do
     ProxyProcess.start(<<~RUBY)
@@ -13,8 +13,8 @@ RSpec.describe "A drain" do
   end
 
   %w[QUIT TERM].each do |name|
-    describe "by #{name}" do
-      it "closes the clients that have sent nothing when it begins" do
+    describe "on #{name}" do
+      it "closes clients that have sent nothing" do
         clients = Array.new(3) { connect }
         clients.each { |client| proxy.await("INFO Accepted #{client.address}") }
         proxy.signal(name)
@@ -22,27 +22,29 @@ RSpec.describe "A drain" do
         expect(proxy.wait(within: 8)).to be_success
       end
 
-      it "lets a client whose decision is open send the rest, and serves it" do
+      it "serves an undecided client that sends the rest of its request" do
         client = connect.write("wait")
-        proxy.await(answer_line(client, { noop: true }))
+        proxy.await(answer_log_line(client, { noop: true }))
         proxy.signal(name)
         proxy.await("INFO Received #{name} signal. No longer accepting new connections.")
         expect(client.write("ed!").read_all).to eq "backend:waited!"
+        client.close
         expect(proxy.wait(within: 8)).to be_success
       end
 
-      it "serves a client whose decision is being made" do
+      it "serves a client whose block is running" do
         client = connect.write("slow")
         proxy.await("INFO Accepted #{client.address}")
         proxy.signal(name)
         expect(client.read_all).to eq "backend:slow"
+        client.close
         expect(proxy.wait).to be_success
       end
     end
   end
 
-  # The log does not wait for the block, and what it takes out of the queue must be lines alone.
-  it "decides about a client that waits while another one's block takes long" do
+  # The log does not wait for the block. It must take only log lines from the queue, and no decisions.
+  it "decides about a client that waits for another client's slow block" do
     dir = Dir.mktmpdir("proxymachine-spec")
     gate = File.join(dir, "gate")
     proxy = ProxyProcess.start(<<~RUBY)
@@ -65,7 +67,7 @@ RSpec.describe "A drain" do
     FileUtils.rm_rf(dir)
   end
 
-  it "tells how many connections it waits for, at the signal and at each close" do
+  it "logs the number of remaining connections at the signal and at each close" do
     silent = Backends.silent
     proxy = ProxyProcess.start("proxy { |data| { :remote => #{silent.address.inspect} } }")
     clients = Array.new(3) { connect(proxy).write("x") }
@@ -80,7 +82,7 @@ RSpec.describe "A drain" do
     expect(proxy.lines.grep(/Waiting/).map { |line| line[/\d+/] }).to eq %w[3 2 1 0]
   end
 
-  it "keeps the title true" do
+  it "keeps the process title up to date" do
     silent = Backends.silent
     proxy = ProxyProcess.start("proxy { |data| { :remote => #{silent.address.inspect} } }")
     clients = Array.new(2) { connect(proxy).write("x") }

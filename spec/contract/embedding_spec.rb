@@ -1,15 +1,15 @@
 # frozen_string_literal: true
 
-# CONTRACT 1, "Embedders": programs that require the gem and call run themselves.
-RSpec.describe "An embedding program" do
-  # A config that answers with its name and the id of the process that serves.
+# CONTRACT 1, "Embedders": programs that require the gem and call run.
+RSpec.describe "Embedding:" do
+  # A config that answers with its name and the id of the serving process.
   def config(dir, name)
     File.join(dir, "#{name}.rb").tap do |path|
       File.write(path, "proxy { |data| { :close => \"#{name} \#{Process.pid}\" } }")
     end
   end
 
-  it "loads a config and calls run" do
+  it "a program may load a config and call run" do
     script = RubyScript.new(<<~RUBY)
       require "proxymachine"
       File.write("routes.rb", 'proxy { |data| { :close => "routed \#{data}" } }')
@@ -19,7 +19,7 @@ RSpec.describe "An embedding program" do
     expect(ask("hi", script)).to eq "routed hi"
   end
 
-  it "forks first and runs in the child" do
+  it "a program may fork and call run in the child" do
     script = RubyScript.new(<<~RUBY)
       require "proxymachine"
       child = fork do
@@ -35,7 +35,7 @@ RSpec.describe "An embedding program" do
     expect(script.wait).to be_success
   end
 
-  it "runs several children side by side, each with a config of its own" do
+  it "a program may run several children, each with its own config" do
     Dir.mktmpdir do |dir|
       script = RubyScript.new(<<~RUBY)
         require "proxymachine"
@@ -53,7 +53,7 @@ RSpec.describe "An embedding program" do
     end
   end
 
-  it "becomes a daemon after require and before run" do
+  it "a program may become a daemon after require and before run" do
     script = RubyScript.new(<<~RUBY)
       require "proxymachine"
       proxy { |data| { :close => "pid \#{Process.pid}" } }
@@ -72,7 +72,7 @@ RSpec.describe "An embedding program" do
     end
   end
 
-  it "has no thread more than before after require" do
+  it "require starts no thread" do
     before, after = RubyScript.output(<<~RUBY).split.map(&:to_i)
       require "yaml"; require "logger"; require "socket"
       Thread.new {}.join
@@ -81,10 +81,10 @@ RSpec.describe "An embedding program" do
       proxy { |data| { :noop => true } }
       puts Dir.children("/proc/self/task").size
     RUBY
-    expect(after).to be <= before # Ruby 3.3 and later end the thread that was joined when they like
+    expect(after).to be <= before  # Ruby 3.3 and later end a joined thread lazily
   end
 
-  it "gets run back after a drain, and ends in its own way" do
+  it "run returns after a drain, and the program goes on" do
     script = RubyScript.new(<<~RUBY)
       require "proxymachine"
       at_exit { puts "at_exit ran" }
@@ -93,7 +93,7 @@ RSpec.describe "An embedding program" do
       proxy { |data| { :noop => true } }
       ProxyMachine.run("own", "127.0.0.1", 0)
       more = -> { Dir.children("/proc/self/task").size - before }
-      1000.times { more.call.positive? && sleep(0.01) } # one that was joined may be seen for a moment
+      1000.times { more.call.positive? && sleep(0.01) }  # a joined thread is visible for a moment
       puts "run returned with \#{more.call} threads more"
       exit 7
     RUBY
@@ -103,7 +103,7 @@ RSpec.describe "An embedding program" do
     expect(script.stdout).to match(/^run returned with (0|-\d+) threads more\nat_exit ran\n\z/)
   end
 
-  it "may call run on a thread that is not the main one" do
+  it "run may be called on another thread than the main one" do
     script = RubyScript.new(<<~RUBY)
       require "proxymachine"
       runner = Thread.new do
@@ -115,7 +115,7 @@ RSpec.describe "An embedding program" do
     expect(ask("?", script)).to eq "true"
   end
 
-  it "is told so by an exception of the gem when there is no proxy block" do
+  it "run raises an error of the gem without a proxy block" do
     output = RubyScript.output(<<~RUBY)
       require "proxymachine"
       begin
@@ -128,7 +128,7 @@ RSpec.describe "An embedding program" do
     expect(output).not_to include "Listening"
   end
 
-  it "is told so by an exception of the gem when the port is taken" do
+  it "run raises an error of the gem when the port is in use" do
     taken = Backends.silent
     output = RubyScript.output(<<~RUBY)
       require "proxymachine"

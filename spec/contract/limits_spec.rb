@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 8: memory before the decision is bounded.
-RSpec.describe "A client that sends without end before the decision" do
+# CONTRACT 8: the memory of undecided connections is bounded.
+RSpec.describe "Preread limit:" do
   mebibyte = 1024 * 1024
 
   running(:sizing) { Backend.new { |session| session.write("got #{session.drain.size}") } }
@@ -16,7 +16,7 @@ RSpec.describe "A client that sends without end before the decision" do
     RUBY
   end
 
-  # As much as the proxy takes; true if it then ended the connection.
+  # Sends until the proxy accepts no more. Returns whether the proxy then closed the connection.
   def flood(client, size)
     block = "x" * 65_536
     (size / block.size).times { client.write(block) }
@@ -25,7 +25,7 @@ RSpec.describe "A client that sends without end before the decision" do
     true
   end
 
-  it "is closed after 1 MiB with one error line that names the limit" do
+  it "closes an undecided client after 1 MiB with one ERROR line that names the limit" do
     client = connect
     address = client.address
     expect(flood(client, 8 * mebibyte)).to be true
@@ -33,13 +33,13 @@ RSpec.describe "A client that sends without end before the decision" do
     expect(proxy.errors.first).to match(/\AERROR #{address} no decision after \d+ bytes \(limit 1048576\)/)
   end
 
-  it "is replayed whole when the decision comes before that" do
+  it "does not affect a client whose decision comes before the limit" do
     client = connect.write("x" * (mebibyte - 50_001)).write("!").finish
     expect(client.read_all).to eq "got #{mebibyte - 50_000}"
     expect(proxy.errors).to eq []
   end
 
-  it "may do so sixteen times over, and memory stays bounded" do
+  it "bounds the memory of sixteen such clients" do
     expect(ask("hi")).to eq "served"
     before = proxy.resident_bytes
     floods = Array.new(16) { Thread.new { flood(connect, 4 * mebibyte) } }

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 6: people grep these lines, so their text and level stay.
-RSpec.describe "The log" do
+# CONTRACT 6: operators grep for these lines, so that their text and level are fixed.
+RSpec.describe "Log:" do
   running(:backend) { Backends.once("backend") }
   running(:proxy) do
     ProxyProcess.start(<<~RUBY)
@@ -18,7 +18,7 @@ RSpec.describe "The log" do
     RUBY
   end
 
-  it "begins with the address and how to quit" do
+  it "begins with the address and the signals to quit" do
     expect(proxy.log.scan(ProxyProcess::LINE).first(3)).to eq [
       ["INFO", "Listening on 127.0.0.1:#{proxy.port}"],
       ["INFO", "Send QUIT to quit after waiting for all connections to finish."],
@@ -26,7 +26,7 @@ RSpec.describe "The log" do
     ]
   end
 
-  it "tells the life of a connection" do
+  it "has the life of a connection" do
     client = connect.write("x")
     client.read_all
     expect(proxy.settle.lines.first(4)).to eq [
@@ -37,15 +37,15 @@ RSpec.describe "The log" do
     ]
   end
 
-  it "shows every answer of the block" do
+  it "has every answer of the block" do
     client = connect
     3.times do |round|
       client.write(round.zero? ? "wait" : ".")
-      eventually { proxy.lines.grep(answer_line(client, { noop: true })).size == round + 1 }
+      eventually { proxy.lines.grep(answer_log_line(client, { noop: true })).size == round + 1 }
     end
   end
 
-  it "names an IPv6 client as address and port" do
+  it "prints an IPv6 client as address and port" do
     proxy = ProxyProcess.start("proxy { |data| { :close => true } }", args: %w[-h ::1 -p 0])
     client = Client.new(proxy.port, host: "::1")
     port = client.socket.local_address.ip_port
@@ -53,7 +53,7 @@ RSpec.describe "The log" do
   end
 
   ["long close", "long string"].each do |kind|
-    it "cuts payloads after some hundred bytes: #{kind}" do
+    it "truncates a payload after a few hundred bytes: #{kind}" do
       secret = "#{kind} #{"x" * 200} secret #{"y" * 100_000}"
       client = connect.write(secret)
       client.read_all
@@ -63,20 +63,20 @@ RSpec.describe "The log" do
     end
   end
 
-  it "cuts each of several payloads" do
+  it "truncates each of several payloads" do
     client = connect.write("long data #{"x" * 5_000}")
     client.read_all
     answer = proxy.await(/\AINFO #{client.address} /)
     expect(answer).to include("remote", "data", "reply", backend.address).and have_attributes(size: be < 1_000)
   end
 
-  it "keeps one line a line, whatever a payload holds" do
+  it "writes one line per event, whatever a payload contains" do
     client = connect.write("control")
     client.read_all
-    expect(proxy.settle.lines).to include(answer_line(client, { close: "a\nb\e[31m\0" }))
+    expect(proxy.settle.lines).to include(answer_log_line(client, { close: "a\nb\e[31m\0" }))
   end
 
-  it "has its lines in the order of the events of a connection, also among many" do
+  it "has the lines of a connection in the order of its events, also among many connections" do
     clients = Array.new(30) { connect }
     clients.each { |client| client.write("x") }
     clients.each(&:read_all)
@@ -86,7 +86,7 @@ RSpec.describe "The log" do
     end
   end
 
-  it "does not speak of clients that close in progress when they close an established connection" do
+  it "does not report a client that closes an established connection as closed in progress" do
     greeting = Backends.greeting("welcome")
     proxy = ProxyProcess.start("proxy { |data| { :remote => #{greeting.address.inspect} } }")
     client = connect(proxy).write("x")

@@ -1,16 +1,16 @@
 # frozen_string_literal: true
 
-# CONTRACT 1: LOGGER belongs to the config as much as to the server.
-RSpec.describe "LOGGER" do
+# CONTRACT 1: the config may use, configure and replace LOGGER.
+RSpec.describe "LOGGER:" do
   serving = "proxy { |data| { :close => true } }\n"
 
-  it "is a Logger on the standard output, in Ruby's own format" do
+  it "is a Logger on the standard output with Ruby's default format" do
     proxy = ProxyProcess.start(serving)
     expect(proxy.stdout.lines.first)
       .to match(/\AI, \[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6} #\d+\]  INFO -- : Listening on 127\.0\.0\.1:\d+\n\z/)
   end
 
-  it "is there for the classes, the block and the callbacks of the config" do
+  it "is visible in the classes, the block and the callbacks of the config" do
     proxy = ProxyProcess.start(<<~'RUBY')
       class Lookup
         def self.find(name) LOGGER.warn("looking for #{name}"); "unknown" end
@@ -23,22 +23,44 @@ RSpec.describe "LOGGER" do
     expect(proxy.stdout).to match(/\AI,.* INFO -- : loading$/)
   end
 
-  it "may be reassigned to a file, with Ruby's warning, and then gets every line there" do
+  it "may be reassigned to a Logger on a file, without Ruby's warning; all lines then go to the file" do
     proxy = ProxyProcess.start("LOGGER = Logger.new(LOG_FILE)\n#{serving}", log: :file)
-    expect(proxy.stderr).to include "already initialized constant LOGGER"
+    expect(proxy.stderr).to eq ""
     client = connect(proxy).write("x")
     proxy.await("INFO Accepted #{client.address}")
-    proxy.await(answer_line(client, { close: true }))
+    proxy.await(answer_log_line(client, { close: true }))
     expect(proxy.stdout).to eq ""
   end
 
-  it "stays what it is when a config defines it only if undefined" do
+  it "may be reassigned under ruby -w, at a reload and in each worker without a warning" do
+    config = "LOGGER = Logger.new(LOG_FILE)\n#{serving}"
+    verbose = { env: { "RUBYOPT" => "-w" } }
+    proxy = ProxyProcess.start(config, log: :file, **verbose)
+    proxy.signal("HUP")
+    proxy.await(/\AINFO Reloaded/)
+    cluster = ProxyProcess.new(config, log: :none, args: %w[-h 127.0.0.1 -p 0 --workers 2], **verbose)
+    eventually { expect(cluster.stdout).to include "Serving with 2 workers" }
+    expect([proxy, cluster].map { |process| process.stderr[/.*LOGGER.*/] }).to eq [nil, nil]
+  end
+
+  it "is warned about if a config assigns it twice; other constants are warned about as ever" do
+    proxy = ProxyProcess.start(<<~RUBY, log: :file)
+      TABLE = {}
+      TABLE = {}
+      LOGGER = Logger.new($stdout)
+      LOGGER = Logger.new(LOG_FILE)
+      #{serving}
+    RUBY
+    expect(proxy.stderr.scan(/config\.rb:(\d).*already initialized constant (\w+)/)).to eq [%w[2 TABLE], %w[4 LOGGER]]
+  end
+
+  it "is not replaced by a config that defines it only if undefined" do
     proxy = ProxyProcess.start("LOGGER = Logger.new(LOG_FILE) unless defined?(LOGGER)\n#{serving}")
     expect(proxy.stdout).to include "Listening on"
     expect(File.exist?(File.join(proxy.dir, "log"))).to be false
   end
 
-  it "gets the lines that are written while it is LOGGER, when it is exchanged at run time" do
+  it "may be replaced at run time; each line goes to the LOGGER of its moment" do
     proxy = ProxyProcess.start(<<~RUBY)
       proxy do |data|
         if data == "exchange"
@@ -57,8 +79,8 @@ RSpec.describe "LOGGER" do
     expect(proxy.stdout).not_to include "INFO -- : #{second.address} "
   end
 
-  it "need only know info, warn and error" do
-    nobody = address_of_refused
+  it "needs only the methods info, warn and error" do
+    nobody = refused_address
     proxy = ProxyProcess.start(<<~RUBY)
       class Notes
         %w[info warn error].each { |level| define_method(level) { |text| puts "X, [note] \#{level.upcase} -- : \#{text}" } }
@@ -73,7 +95,7 @@ RSpec.describe "LOGGER" do
     proxy.await("INFO Establishing new connection with #{nobody}")
   end
 
-  it "is given Strings" do
+  it "receives Strings" do
     proxy = ProxyProcess.start(<<~'RUBY')
       LOGGER = Class.new do
         %w[info warn error].each { |level| define_method(level) { |text| puts "#{text.class}: #{text}" } }
@@ -86,7 +108,7 @@ RSpec.describe "LOGGER" do
   end
 
   it "may be silenced by its level" do
-    nobody = address_of_refused
+    nobody = refused_address
     proxy = ProxyProcess.start(<<~RUBY, log: :terse)
       LOGGER.level = Logger::WARN
       proxy { |data| { :remote => #{nobody.inspect} } }
@@ -97,13 +119,13 @@ RSpec.describe "LOGGER" do
     expect(proxy.stdout.scan("WARN").size).to eq 10
   end
 
-  it "may be silenced altogether, as the original's test config does" do
+  it "may be silenced entirely, as the test config of 1.2.4 does" do
     proxy = ProxyProcess.start("LOGGER = Logger.new(File.new('/dev/null', 'w'))\n#{serving}", log: :none)
     expect(ask("x", proxy)).to eq ""
     expect(proxy.stdout).to eq ""
   end
 
-  it "does not lag, nor does what the config prints, whether the standard output is a file or a pipe" do
+  it "writes without delay, as puts in the config does, to a file and to a pipe" do
     config = "#{serving}puts 'loaded'\n"
     expect(ProxyProcess.start(config).stdout).to match(/\Aloaded\n.*Listening on/m)
     reader, writer = IO.pipe

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# What the test suite of 1.2.4 asserted, with backends that answer with their name, as its own did.
-RSpec.describe "The original's suite:" do
-  # Sleeps if the request says so, answers with its name and the request, closes.
+# The assertions of the test suite of 1.2.4, with backends that reply with their name, as in that suite.
+RSpec.describe "Test suite of 1.2.4:" do
+  # Sleeps if the request asks for it, replies with its name and the request, and closes.
   def sleepy(name)
     Backend.new do |session|
       request = session.read
@@ -46,41 +46,41 @@ RSpec.describe "The original's suite:" do
     expect(ask("b")).to eq "second:b"
   end
 
-  it "closes" do
+  it "closes the connection" do
     expect(ask("xxx")).to eq ""
   end
 
-  it "routes with other data" do
+  it "routes with :data" do
     expect(ask("c")).to eq "first:ccc"
   end
 
-  it "closes with last words" do
+  it "sends a String and closes" do
     expect(ask("d")).to eq "ddd"
   end
 
-  it "replies and routes with other data" do
+  it "routes with :reply and :data" do
     expect(ask("g")).to eq "g3-first:g2"
   end
 
-  it "waits for more and routes then" do
+  it "waits for more data and then routes" do
     expect(connect.write("e" * 2048).write("f").read_all).to eq "first:#{"e" * 2048}f"
   end
 
-  it "has called back about a refused connection when the client sees the end" do
+  it "calls proxy_connect_error before the client sees the end" do
     expect(ask("connect reject")).to eq ""
     expect(File.read(note)).to eq "connect error: #{rejecting.address}"
   end
 
-  it "has called back about a silent backend when the client sees the end" do
+  it "calls proxy_inactivity_error before the client sees the end" do
     started = Eventually.monotonic
     expect(ask("inactivity")).to eq ""
     expect(Eventually.monotonic - started).to be >= 1.0
     expect(File.read(note)).to eq "activity error: localhost:#{first.port}"
   end
 
-  it "makes no error of the backend when the client leaves" do
+  it "does not report the backend when the client disconnects" do
     client = connect.write("leaving")
-    expect(first.session.read_until(7)).to eq "sleep 5"
+    expect(first.session.await_received(7)).to eq "sleep 5"
     client.close
     eventually { expect(proxy.connections).to eq 0 }
     expect(File.exist?(note)).to be false

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 1: the part of class ProxyMachine that configs and embedders use.
-RSpec.describe "class ProxyMachine" do
+# CONTRACT 1: the methods and constants of class ProxyMachine that configs and embedders use.
+RSpec.describe "Class ProxyMachine:" do
   def script(source)
     RubyScript.new("require 'proxymachine'\n#{source}")
   end
@@ -14,15 +14,15 @@ RSpec.describe "class ProxyMachine" do
     expect(output("puts ProxyMachine.class")).to eq "Class"
   end
 
-  it "tells its version" do
+  it "has VERSION" do
     expect(output("puts ProxyMachine::VERSION")).to match(/\A2\.\d+\.\d+\S*\z/)
   end
 
-  it "tells how long a fast shutdown may take" do
+  it "has the duration of a fast shutdown" do
     expect(output("puts ProxyMachine::MAX_FAST_SHUTDOWN_SECONDS")).to eq "10"
   end
 
-  it "no longer has the EventMachine classes" do
+  it "does not have the EventMachine classes" do
     expect(output("p ProxyMachine.const_defined?(:ClientConnection), ProxyMachine.const_defined?(:ServerConnection)"))
       .to eq "false\nfalse"
   end
@@ -51,18 +51,18 @@ RSpec.describe "class ProxyMachine" do
     "a method" => "def route(data) { :close => data.upcase } end; method(:route)",
     "any object with a call" => "router = Object.new; def router.call(data) { :close => data.upcase } end; router"
   }.each do |kind, source|
-    it "takes #{kind} as router" do
+    it "accepts #{kind} as router" do
       server = script("ProxyMachine.set_router((#{source}))\nProxyMachine.run('api', '127.0.0.1', 0)")
       expect(ask("hello", server)).to eq "HELLO"
     end
   end
 
-  it "takes the port as a String" do
+  it "accepts the port as a String" do
     server = script("proxy { |data| { :close => data } }\nProxyMachine.run('api', '127.0.0.1', '0')")
     expect(ask("hello", server)).to eq "hello"
   end
 
-  it "tells the current, the largest and the total number of connections" do
+  it "counts current, maximum and total connections" do
     server = script(<<~'RUBY')
       proxy { |data| data == "stay" ? { :noop => true } : { :close => "#{ProxyMachine.stats} #{ProxyMachine.count}" } }
       ProxyMachine.run("api", "127.0.0.1", 0)
@@ -76,7 +76,7 @@ RSpec.describe "class ProxyMachine" do
     expect(ask("?", server)[%r{/(\d+) }, 1].to_i).to be > total
   end
 
-  it "shuts down gracefully when told to by the program, and run returns" do
+  it "graceful_shutdown drains, and run returns" do
     server = script(<<~RUBY)
       proxy { |data| ProxyMachine.graceful_shutdown("STOP"); { :close => "stopping" } }
       ProxyMachine.run("api", "127.0.0.1", 0)
@@ -88,7 +88,7 @@ RSpec.describe "class ProxyMachine" do
     expect(server.stdout).to end_with("run returned\n")
   end
 
-  it "shuts down fast when told to by another thread of the program, and run returns" do
+  it "fast_shutdown from another thread drains within its limit, and run returns" do
     server = script(<<~RUBY)
       proxy { |data| $asked = true; { :close => "stopping" } }
       Thread.new { sleep 0.01 until $asked; ProxyMachine.fast_shutdown("STOP") }
@@ -101,7 +101,7 @@ RSpec.describe "class ProxyMachine" do
     expect(server.stdout).to end_with("run returned\n")
   end
 
-  it "shows a title that a config changed again at update_procline" do
+  it "update_procline restores a title that a config has changed" do
     server = script(<<~RUBY)
       proxy do |data|
         $0 = "something else"

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 3: how a remote is written, and what happens to one that is not.
-RSpec.describe "A remote" do
+# CONTRACT 3: the syntax of a remote, and invalid remotes.
+RSpec.describe "Remote syntax:" do
   running(:backend) { Backends.once("v4") }
   running(:backend6) { Backends.once("v6", host: "::1") }
   running(:proxy) do
@@ -12,48 +12,48 @@ RSpec.describe "A remote" do
     RUBY
   end
 
-  # What the client gets when the block answers with the remote that is written in `source`.
+  # Returns the client's data when the block answers with the remote in `source`.
   def routed(source)
     ask("{ :remote => #{source} }")
   end
 
-  describe "that is well written" do
-    it "is an address and a port" do
+  describe "a valid remote" do
+    it "may be an address and a port" do
       expect(routed("'127.0.0.1:#{backend.port}'")).to start_with "v4:"
     end
 
-    it "is a name and a port" do
+    it "may be a name and a port" do
       expect(routed("'localhost:#{backend.port}'")).to start_with "v4:"
     end
 
-    it "is an IPv6 address in brackets and a port" do
+    it "may be an IPv6 address in brackets and a port" do
       expect(routed("'[::1]:#{backend6.port}'")).to start_with "v6:"
     end
 
-    it "is an IPv6 address without brackets and a port, split at the last colon" do
+    it "may be an IPv6 address without brackets and a port, split at the last colon" do
       expect(routed("'::1:#{backend6.port}'")).to start_with "v6:"
     end
 
-    it "is a Symbol" do
+    it "may be a Symbol" do
       expect(routed(":'127.0.0.1:#{backend.port}'")).to start_with "v4:"
     end
 
-    it "has blanks around the port" do
+    it "may have blanks around the port" do
       expect(routed("'127.0.0.1: #{backend.port} '")).to start_with "v4:"
       expect(routed("\"127.0.0.1:#{backend.port}\\n\"")).to start_with "v4:"
     end
 
-    it "is logged as it was written" do
+    it "is logged as written" do
       routed("'127.0.0.1: #{backend.port} '")
       proxy.await("INFO Successful connection to 127.0.0.1: #{backend.port} ")
     end
 
-    it "is the whole answer" do
+    it "may be the whole answer" do
       expect(ask("'127.0.0.1:#{backend.port}'")).to start_with "v4:"
       expect(ask("'[::1]:#{backend6.port}'")).to start_with "v6:"
     end
 
-    it "is a String in any encoding that knows ASCII" do
+    it "may be a String in any ASCII-compatible encoding" do
       expect(routed("'127.0.0.1:#{backend.port}'.b")).to start_with "v4:"
       expect(routed("'127.0.0.1:#{backend.port}'.encode('ISO-8859-1')")).to start_with "v4:"
     end
@@ -76,7 +76,7 @@ RSpec.describe "A remote" do
     "is an Array" => ["127.0.0.1", 80],
     "is a Hash" => { host: "127.0.0.1" }
   }.each do |what, remote|
-    it "that #{what} closes the connection with one error line that names it, no retry and no callback" do
+    it "a remote that #{what} closes the connection with one ERROR line, without retry and callback" do
       expect(routed(remote.inspect)).to eq ""
       expect(proxy.errors.size).to eq 1
       expect(proxy.errors.first).to include remote.inspect
@@ -85,7 +85,7 @@ RSpec.describe "A remote" do
     end
   end
 
-  it "that is the whole answer and has no port closes the connection with one error line that names it" do
+  it "a whole answer without a port closes the connection with one ERROR line that names it" do
     expect(ask("'backend'")).to eq ""
     expect(proxy.errors).to match [/"backend"/]
     expect(proxy.settle.lines.grep(/Establishing|Retrying/)).to eq []

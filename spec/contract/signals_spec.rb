@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# CONTRACT 7 and 6: QUIT, TERM and INT. The waits of ten seconds are in long_waits_spec.rb.
-RSpec.describe "A signal" do
+# CONTRACT 7 and 6: QUIT, TERM and INT. The grace period of ten seconds is in grace_periods_spec.rb.
+RSpec.describe "Signals:" do
   let(:echo) { Backends.echo }
   let(:proxy) do
     ProxyProcess.start(<<~RUBY)
@@ -26,12 +26,12 @@ RSpec.describe "A signal" do
 
   %w[QUIT TERM INT].each do |name|
     describe name do
-      it "ends an idle server at once, with status 0" do
+      it "ends an idle server at once with status 0" do
         proxy.signal(name)
         expect(proxy.wait(within: 8)).to be_success
       end
 
-      it "stops accepting, while what is connected goes on" do
+      it "stops accepting; established connections go on" do
         client = relay
         proxy.signal(name)
         proxy.await("INFO Received #{name} signal. No longer accepting new connections.")
@@ -41,7 +41,7 @@ RSpec.describe "A signal" do
         proxy.wait
       end
 
-      it "ends the server with status 0 when the last connection has ended by itself" do
+      it "ends the server with status 0 when the last connection has ended" do
         clients = [relay, relay]
         proxy.signal(name)
         proxy.await("INFO Waiting for 2 connections to finish.")
@@ -52,7 +52,7 @@ RSpec.describe "A signal" do
         expect(proxy.lines.last).to eq "INFO Waiting for 0 connections to finish."
       end
 
-      it "logs what it does, and nothing from inside the trap" do
+      it "is logged, but not from the trap context" do
         proxy.signal(name)
         proxy.wait
         limit = ["INFO Maximum time to wait for connections is 10 seconds."]
@@ -64,26 +64,27 @@ RSpec.describe "A signal" do
         expect(proxy.stderr).to eq ""
       end
 
-      it "replaces what the config trapped itself" do
+      it "replaces a trap of the config" do
         proxy.signal(name)
         proxy.wait
         expect(proxy.stdout).not_to include "the config's own trap"
       end
 
-      it "lets a connection that is being made finish" do
+      it "does not interrupt a dial" do
         late = Backends.refusing { |session| session.write("late:#{session.read}") }
-        proxy = ProxyProcess.start("proxy { |data| { :remote => #{late.address.inspect} } }")
+        proxy = ProxyProcess.start("proxy { |data| { :remote => #{late.address.inspect}, :retries => 1000 } }")
         client = connect(proxy).write("x")
         proxy.await("WARN Retrying connection with #{late.address} (#1)")
         proxy.signal(name)
         proxy.await(/\AINFO Received #{name} signal/)
         late.listen
         expect(client.read_all).to eq "late:x"
+        client.close
         expect(proxy.wait).to be_success
       end
 
-      it "loses no byte of a reply that is on its way" do
-        data = Bulk.bytes(8 * 1024 * 1024)
+      it "loses no byte of a reply in flight" do
+        data = Payload.bytes(8 * 1024 * 1024)
         serving = Backend.new do |session|
           session.read
           session.write(data)
@@ -93,20 +94,21 @@ RSpec.describe "A signal" do
         received = client.read(1000)
         proxy.signal(name)
         proxy.await(/\AINFO Received #{name} signal/)
-        expect(Bulk.digest(received + client.read_all)).to eq Bulk.digest(data)
+        expect(Payload.digest(received + client.read_all)).to eq Payload.digest(data)
+        client.close
         expect(proxy.wait).to be_success
       end
     end
   end
 
-  it "other than these three is the config's own" do
+  it "other signals are the config's" do
     relay
     proxy.signal("USR1")
     eventually { expect(proxy.stderr).to include "kept\n" }
     expect(proxy).to be_running
   end
 
-  it "is heard although a thread of the config has ended, and nothing else happens" do
+  it "are handled after a thread of the config has ended and while the server is idle" do
     proxy = ProxyProcess.start(<<~RUBY)
       Thread.new { sleep 0.3; puts "the thread has ended" }
       proxy { |data| { :noop => true } }
@@ -120,10 +122,10 @@ RSpec.describe "A signal" do
   def thread_name(proxy, id)
     File.read("/proc/#{proxy.pid}/task/#{id}/comm")
   rescue SystemCallError
-    "" # it ended between
+    "" # the process ended meanwhile
   end
 
-  it "is heard when the program sends it to itself, from the block or from a thread" do
+  it "are handled when the block or a thread of the config sends them" do
     proxy = ProxyProcess.start(<<~RUBY)
       Thread.new { sleep 0.01 until $asked; Process.kill("USR1", Process.pid) }
       trap("USR1") { Process.kill("QUIT", Process.pid) }
@@ -133,7 +135,7 @@ RSpec.describe "A signal" do
     expect(proxy.wait(within: 8)).to be_success
   end
 
-  it "QUIT that comes while the config is loaded ends the server with status 0" do
+  it "QUIT while the config is loaded ends the server with status 0" do
     starting = ProxyProcess.new("puts 'loading'\nsleep\nproxy { :noop }")
     eventually { starting.stdout.include?("loading") }
     starting.signal("QUIT")
@@ -141,11 +143,11 @@ RSpec.describe "A signal" do
     expect(starting.stderr).to eq ""
   end
 
-  it "that comes while the server starts ends it as well, at whatever moment, and nothing panics" do
+  it "end a server at any moment of its start, without a panic" do
     16.times do
       starting = ProxyProcess.new("proxy { |data| { :noop => true } }\n$stdout.sync = true\nputs 'loaded'")
       eventually { starting.stdout.include?("loaded") }
-      sleep rand * 0.003 # hits another moment each time
+      sleep rand * 0.003  # another moment each time
       starting.signal("TERM")
       expect(starting.wait).to be_success.or have_attributes(termsig: Signal.list["TERM"])
       expect(starting.stderr).to eq ""

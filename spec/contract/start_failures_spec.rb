@@ -1,10 +1,10 @@
 # frozen_string_literal: true
 
-# CONTRACT 7: any start-up failure is one clear message on stderr and a non-zero exit: 2 for the usage, 1 otherwise.
-RSpec.describe "A start that fails" do
+# CONTRACT 7: a failure at start prints one message on stderr and exits with 2 for wrong usage, with 1 otherwise.
+RSpec.describe "Start failure:" do
   usable = "proxy { |data| { :close => true } }"
 
-  # Asserts the manner of every failure and returns the message.
+  # Checks what all failures have in common and returns the message.
   def message_of(child, status)
     expect(child.wait.exitstatus).to eq status
     expect(child.stdout).not_to include "Listening"
@@ -22,18 +22,18 @@ RSpec.describe "A start that fails" do
     message_of(Child.new(*ProxyProcess.command, *args), status)
   end
 
-  describe "for its usage exits with 2:" do
+  describe "exit status 2, wrong usage:" do
     it "no config" do
       expect(failing_arguments).to include "-c"
       expect(failing_arguments("-h", "127.0.0.1", "-p", "0")).to include "-c"
     end
 
-    it "an unknown option, which it names" do
+    it "an unknown option, named in the message" do
       expect(failing_arguments("--verbose")).to include "--verbose"
       expect(failing_arguments("-x")).to include "-x"
     end
 
-    it "an option without its argument, which it names" do
+    it "an option without its argument, named in the message" do
       expect(failing_arguments("-c")).to include "-c"
       expect(failing_arguments("-c", "config.rb", "--port")).to include "--port"
     end
@@ -46,12 +46,12 @@ RSpec.describe "A start that fails" do
     end
   end
 
-  it "says so even if the config silences warnings" do
+  it "the message is printed even if the config silences warnings" do
     expect(failing_config("$VERBOSE = nil\nraise 'oh'")).to include "oh"
   end
 
-  describe "for its config exits with 1:" do
-    it "no such file" do
+  describe "exit status 1, the config:" do
+    it "a missing file" do
       expect(failing_arguments("-c", "/no/such/config.rb", "-p", "0", status: 1)).to include "/no/such/config.rb"
     end
 
@@ -59,7 +59,7 @@ RSpec.describe "A start that fails" do
       Dir.mktmpdir { |dir| expect(failing_arguments("-c", dir, "-p", "0", status: 1)).to include dir }
     end
 
-    it "a file that may not be read" do
+    it "an unreadable file" do
       skip "root may read everything" if Process.uid.zero?
       Dir.mktmpdir do |dir|
         path = File.join(dir, "secret.rb")
@@ -78,16 +78,16 @@ RSpec.describe "A start that fails" do
         .to match(/config\.rb:2: no routes \(ArgumentError\)/)
     end
 
-    it "an exception in a method that it calls, with the config's own line" do
+    it "an exception in a library, with the config's line" do
       expect(failing_config("x = 1\n\nInteger('many')")).to match(/config\.rb:3: .*many.*\(ArgumentError\)/)
     end
 
-    it "a library that is not there" do
+    it "a missing library" do
       expect(failing_config("require 'no/such/library'\n#{usable}"))
         .to match(%r{config\.rb:1: cannot load such file -- no/such/library \(LoadError\)})
     end
 
-    it "a name that is not defined" do
+    it "an undefined name" do
       expect(failing_config("\nRoutes.load")).to match(/config\.rb:2: uninitialized constant Routes.*\(NameError\)/)
     end
 
@@ -95,12 +95,12 @@ RSpec.describe "A start that fails" do
       expect(failing_config("def again() again end\nagain")).to match(/config\.rb:1: .*\(SystemStackError\)/)
     end
 
-    it "any exception" do
+    it "an exception that is not a StandardError" do
       expect(failing_config("raise Exception, 'oh'")).to match(/config\.rb:1: oh \(Exception\)/)
       expect(failing_config("\nraise SecurityError", args: ["-t"])).to match(/config\.rb:2: .*\(SecurityError\)/)
     end
 
-    it "a LOGGER that is none" do
+    it "an invalid LOGGER" do
       expect(failing_config("LOGGER = nil\n#{usable}", env: { "RUBYOPT" => "-W0" })).to match(/LOGGER.*info/)
     end
 
@@ -108,7 +108,7 @@ RSpec.describe "A start that fails" do
       expect(failing_config("def LOGGER.level=(_) raise('oh') end\nlog_level :warn\n#{usable}")).to match(/LOGGER.*oh/)
     end
 
-    it "a user that is no name" do
+    it "an invalid user" do
       expect(failing_config("run_as 65534\n#{usable}")).to include "cannot run as 65534: "
     end
 
@@ -126,15 +126,15 @@ RSpec.describe "A start that fails" do
     end
   end
 
-  it "for a config that exits has that status, and no message of its own" do
+  it "a config that calls exit sets the exit status, without a message" do
     child = ProxyProcess.new("puts 'not today'\nexit 5")
     expect(child.wait.exitstatus).to eq 5
     expect(child.stdout).to eq "not today\n"
     expect(child.stderr).to eq ""
   end
 
-  describe "for its address exits with 1:" do
-    it "a port in use, which it names" do
+  describe "exit status 1, the address:" do
+    it "a port in use, named in the message" do
       taken = Backends.silent
       expect(failing_config(usable, args: ["-h", "127.0.0.1", "-p", taken.port.to_s])).to include taken.address
     end
@@ -143,12 +143,12 @@ RSpec.describe "A start that fails" do
       expect(failing_config(usable, args: ["-h", "192.0.2.1", "-p", "0"])).to include "192.0.2.1"
     end
 
-    it "a host that is no name" do
+    it "an invalid host" do
       expect(failing_config(usable, args: ["-h", "no such host", "-p", "0"])).to include "no such host"
     end
   end
 
-  it "for want of the extension exits with 1 and says how to build it, while --help and --version work" do
+  it "a missing extension exits with 1 and a hint to build it; --help and --version work" do
     skip "is about a checkout" if ENV["PROXYMACHINE_BIN"]
     Dir.mktmpdir do |dir|
       %w[lib exe].each { |folder| FileUtils.cp_r(File.join(ProxyProcess::ROOT, folder), dir) }

@@ -1,21 +1,21 @@
 # frozen_string_literal: true
 
-# CONTRACT 5: what the relay does with bytes.
-RSpec.describe "A relay" do
+# CONTRACT 5: the relay of bytes.
+RSpec.describe "Relay:" do
   mebibyte = 1024 * 1024
 
   running(:echo) { Backends.echo }
   running(:digesting) do
-    # Takes a payload whose length is the first line, and answers with its digest.
+    # Reads a payload whose length is the first line, and replies with its digest.
     Backend.new do |session|
       session.read until session.received.include?("\n")
       head, = session.received.split("\n", 2)
       session.read_until(head.to_i + head.size + 1)
-      session.write(Bulk.digest(session.received[(head.size + 1)..]))
+      session.write(Payload.digest(session.received[(head.size + 1)..]))
     end
   end
   running(:serving) do
-    Backend.new { |session| session.write(Bulk.bytes(session.read.split(":").last.to_i)) }
+    Backend.new { |session| session.write(Payload.bytes(session.read.split(":").last.to_i)) }
   end
   running(:endless) do
     Backend.new do |session|
@@ -23,7 +23,7 @@ RSpec.describe "A relay" do
       loop { session.write(block) }
     end
   end
-  running(:deaf) { Backends.deaf }
+  running(:deaf) { Backends.stalled }
   running(:proxy) do
     ProxyProcess.start(<<~RUBY)
       remotes = {
@@ -34,7 +34,7 @@ RSpec.describe "A relay" do
     RUBY
   end
 
-  it "passes small messages on at once, both ways" do
+  it "forwards small messages at once, both ways" do
     client = connect.write("echo:")
     expect(client.read(5)).to eq "echo:"
     100.times do |round|
@@ -58,26 +58,26 @@ RSpec.describe "A relay" do
     expect(options).to eq [true, true]
   end
 
-  it "passes 20 MB from the client on intact" do
-    data = Bulk.bytes(20 * mebibyte)
-    expect(connect.write("#{data.size}\n").write(data).read_all).to eq Bulk.digest(data)
+  it "forwards 20 MB from the client intact" do
+    data = Payload.bytes(20 * mebibyte)
+    expect(connect.write("#{data.size}\n").write(data).read_all).to eq Payload.digest(data)
   end
 
-  it "passes 20 MB from the server on intact, all of it before it closes the client" do
-    expect(Bulk.digest(ask("serve:#{20 * mebibyte}"))).to eq Bulk.digest(Bulk.bytes(20 * mebibyte))
+  it "forwards 20 MB from the backend intact before it closes the client" do
+    expect(Payload.digest(ask("serve:#{20 * mebibyte}"))).to eq Payload.digest(Payload.bytes(20 * mebibyte))
   end
 
-  it "lets a slow reader have everything, too" do
+  it "delivers all bytes to a slow reader" do
     client = connect.write("serve:#{mebibyte}")
     eventually { expect(serving.session).to be_ended.or(have_attributes(socket: be_closed)) }
-    expect(client.read_all).to eq Bulk.bytes(mebibyte)
+    expect(client.read_all).to eq Payload.bytes(mebibyte)
   end
 
-  # The number of bytes that the block had taken when it took no more.
+  # Returns the number of bytes that the block had written when it stalled.
   def stalled_at
     last = nil
     eventually do
-      sleep 0.2 # no more progress in this time is what "stalled" means here
+      sleep 0.2 # "stalled" means no progress in this time
       now = yield
       (now == last) && now.positive? ? now : (last = now) && nil
     end
@@ -91,7 +91,7 @@ RSpec.describe "A relay" do
     sent
   end
 
-  it "stops a server whose client does not read, in bounded memory, and goes on when it does" do
+  it "stops reading from a backend whose client does not read, in bounded memory, and resumes later" do
     ask("serve:1000")
     before = proxy.resident_bytes
     clients = Array.new(2) { connect.write("endless:") }
@@ -102,7 +102,7 @@ RSpec.describe "A relay" do
     expect(proxy.resident_bytes - before).to be < 24 * mebibyte
   end
 
-  it "stops a client whose server does not read, in bounded memory" do
+  it "stops reading from a client whose backend does not read, in bounded memory" do
     client = connect.write("deaf:")
     proxy.await("INFO Successful connection to #{deaf.address}")
     before = proxy.resident_bytes

@@ -1,25 +1,25 @@
 # frozen_string_literal: true
 
-# CONTRACT 1: the three verbs, wherever and however they are called.
-RSpec.describe "The verbs of a config" do
+# CONTRACT 1: the three verbs of 1.x, in every place and form of call.
+RSpec.describe "Config verbs:" do
   def answer_of(config)
     ask("x", ProxyProcess.start(config))
   end
 
   describe "proxy" do
-    it "takes a block" do
+    it "accepts a block" do
       expect(answer_of("proxy { |data| { :close => 'block' } }")).to eq "block"
     end
 
-    it "takes a lambda" do
+    it "accepts a lambda" do
       expect(answer_of("router = lambda { |data| { :close => 'lambda' } }\nproxy(&router)")).to eq "lambda"
     end
 
-    it "takes a method" do
+    it "accepts a method" do
       expect(answer_of("def route(data) { :close => 'method' } end\nproxy(&method(:route))")).to eq "method"
     end
 
-    it "takes the method of an object, which keeps its self" do
+    it "accepts the method of an object, which keeps its self" do
       expect(answer_of(<<~RUBY)).to eq "of an object x"
         class Router
           def initialize; @name = "of an object"; end
@@ -53,12 +53,12 @@ RSpec.describe "The verbs of a config" do
       expect(answer_of("'any object'.proxy { |data| { :close => 'public' } }")).to eq "public"
     end
 
-    it "counts when called last" do
+    it "applies the last call" do
       expect(answer_of("proxy { |d| { :close => 'first' } }\nproxy { |d| { :close => 'last' } }")).to eq "last"
     end
   end
 
-  describe "proxy, called again while the server runs" do
+  describe "proxy, called again while the server runs," do
     running(:proxy) do
       ProxyProcess.start(<<~'RUBY')
         generation = 0
@@ -81,13 +81,13 @@ RSpec.describe "The verbs of a config" do
       answer[/\d+/].to_i
     end
 
-    it "decides for the next connection, say from a trap that re-loads the routes" do
+    it "applies to the next connection, for example from a trap that reloads the routes" do
       before = generation(ask("?"))
       reload
       expect(ask("?")).to eq "generation #{before + 1}"
     end
 
-    it "decides for the next chunk of a connection that waits" do
+    it "applies to the next chunk of an undecided connection" do
       before = generation(ask("?"))
       client = connect.write("wait")
       proxy.await(/noop/)
@@ -101,7 +101,7 @@ RSpec.describe "The verbs of a config" do
       running(:failing) { Backends.closing }
       running(:silent) { Backends.silent }
 
-      # Plays the failure that the callback is for and returns the line that the callback is to write.
+      # Causes the failure of the callback and returns the line that the callback writes.
       def callback_output(verb, config)
         answer = { remote: failing.address }
         answer = { remote: silent.address, inactivity_timeout: 0.1 } if verb == "proxy_inactivity_error"
@@ -114,17 +114,17 @@ RSpec.describe "The verbs of a config" do
         verb == "proxy_connect_error" ? failing.address : silent.address
       end
 
-      it "takes a block" do
+      it "accepts a block" do
         expect(callback_output(verb, "#{verb} { |remote| puts \"callback \#{remote}\" }"))
           .to eq "callback #{remote(verb)}"
       end
 
-      it "takes a lambda" do
+      it "accepts a lambda" do
         expect(callback_output(verb, "#{verb}(&lambda { |remote| puts \"callback \#{remote}\" })"))
           .to eq "callback #{remote(verb)}"
       end
 
-      it "takes a method, inside a module" do
+      it "accepts a method, inside a module" do
         expect(callback_output(verb, <<~RUBY)).to eq "callback #{remote(verb)}"
           module Failures
             def self.note(remote) puts "callback \#{remote}" end
@@ -133,7 +133,7 @@ RSpec.describe "The verbs of a config" do
         RUBY
       end
 
-      it "counts when called last" do
+      it "applies the last call" do
         expect(callback_output(verb, "#{verb} { |r| puts 'callback first' }\n#{verb} { |r| puts 'callback last' }"))
           .to eq "callback last"
       end

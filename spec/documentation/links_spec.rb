@@ -1,11 +1,11 @@
 # frozen_string_literal: true
 
-# Where the pages lead to. What is elsewhere in the world is not looked for.
-RSpec.describe "The documentation" do
+# Links within the repository; links to other sites are not checked.
+RSpec.describe "Links in the documentation:" do
   root = ProxyProcess::ROOT
   pages = Dir.glob("{*,docs/*,bench/*,.github/*}.md", base: root).sort
 
-  # As GitHub makes them of headings.
+  # The anchors that GitHub derives from headings.
   anchors = lambda do |page|
     text = File.read(File.join(root, page)).gsub(/^```.*?^```$/m, "")
     text.scan(/^#+ (.*)$/).flatten.map { |heading| heading.downcase.gsub(/[^\w\- ]/, "").tr(" ", "-") }
@@ -14,7 +14,7 @@ RSpec.describe "The documentation" do
   pages.each do |page|
     text = Documentation.read(page).gsub(/^```.*?^```$/m, "")
 
-    it "links in #{page} to what is there" do
+    it "links in #{page} have a target" do
       links = text.scan(/\]\(([^)\s]+)\)/).flatten.reject { |link| link.match?(/\A\w+:/) }
       lost = links.reject do |link|
         path, anchor = link.split("#", 2)
@@ -24,7 +24,7 @@ RSpec.describe "The documentation" do
       expect(lost).to be_empty
     end
 
-    it "names in #{page} files and folders that are there" do
+    it "files and folders named in #{page} exist" do
       top = Dir.children(root).select { |name| File.directory?(File.join(root, name)) } - %w[tmp target pkg]
       named = text.scan(%r{`((?:#{top.map { |name| Regexp.escape(name) }.join("|")})/[\w./*-]*)`}).flatten
       expect(named.select { |name| Dir.glob(name, base: root).empty? }).to be_empty

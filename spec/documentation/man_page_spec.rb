@@ -2,8 +2,8 @@
 
 require "open3"
 
-# man/proxymachine.1, as a reader's own man sees it.
-RSpec.describe "The man page" do
+# man/proxymachine.1, checked with mandoc and groff.
+RSpec.describe "Man page:" do
   page = File.join(ProxyProcess::ROOT, "man", "proxymachine.1")
 
   def output(*command, **options)
@@ -11,22 +11,22 @@ RSpec.describe "The man page" do
     status.success? ? said : raise("#{command.join(" ")} failed:\n#{said}")
   end
 
-  it "is up to date: `rake man` would write the same" do
+  it "is up to date: `rake man` writes the same text" do
     Dir.mktmpdir do |dir|
       output(RbConfig.ruby, "-S", "rake", "man[#{dir}/page]")
       expect(File.read("#{dir}/page")).to eq File.read(page)
     end
   end
 
-  it "pleases mandoc" do
+  it "mandoc reports nothing" do
     expect(output("mandoc", "-Tlint", "-W", "warning", page)).to eq ""
   end
 
-  it "pleases groff" do
+  it "groff reports nothing" do
     expect(output("groff", "-mdoc", "-ww", "-z", "-Tutf8", page)).to eq ""
   end
 
-  it "lists the flags of --help with their text, of top, too" do
+  it "lists the flags of --help and of top --help with their text" do
     shown = output("mandoc", "-Tascii", "-O", "width=1000", page).gsub(/.\x08/, "").gsub(/\s+/, " ")
     [[], ["top"]].each do |command|
       help = output(*ProxyProcess.command, *command, "--help").gsub(/\n {20,}/, "  ")
@@ -36,7 +36,7 @@ RSpec.describe "The man page" do
     end
   end
 
-  it "shows a config that can be used" do
+  it "has a valid example config" do
     config = File.read(page)[/^proxy do.*?^end\n/m].gsub("\\e", "\\")
     expect(ProxyProcess.new(config, args: ["--check"]).wait).to be_success
   end

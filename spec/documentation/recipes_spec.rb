@@ -2,12 +2,12 @@
 
 require "open3"
 
-# The commands of docs/recipes.md, word for word, in a network where all ports are free, with the real servers that they
-# lead to. What differs is said here.
-RSpec.describe "docs/recipes.md" do
-  in_own_network
+# The commands of docs/recipes.md, run verbatim in a network namespace with the real servers that they route
+# to. The exceptions are listed here.
+RSpec.describe "Commands in docs/recipes.md:" do
+  in_network_namespace
 
-  # Names are not resolved there; and this ssh must ask nobody.
+  # The namespace has no name server, and ssh must not prompt.
   words = {
     "http://example.com/" => ->(_) { "http://127.0.0.1/" },
     "ssh -p 4430 127.0.0.1" => lambda do |spec|
@@ -35,7 +35,7 @@ RSpec.describe "docs/recipes.md" do
 
   around { |example| Dir.mktmpdir { |dir| (@work = dir) && example.run } }
 
-  # As a shell sees them, without the settings and proxies of whoever runs the specs.
+  # Runs a command in a shell without the user's settings and proxies.
   let(:environment) do
     path = File.join(@work, "bin")
     FileUtils.mkdir_p(path)
@@ -47,7 +47,7 @@ RSpec.describe "docs/recipes.md" do
   Snippet.of("docs/recipes.md").each do |snippet|
     server, *clients = snippet.text.gsub(/\\\n\s*/, "").lines(chomp: true)
 
-    it "has commands that do what it says: #{server[/proxymachine.*/]}" do
+    it "#{server[/proxymachine.*/]}: the client commands have the described results" do
       proxy = Child.new(environment, "sh", "-c", "exec env #{server}", chdir: ProxyProcess::ROOT)
       eventually { !proxy.running? || proxy.stdout.include?("Listening on") }
       clients.each do |client|

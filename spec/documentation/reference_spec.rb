@@ -2,26 +2,28 @@
 
 require "json"
 
-# docs/reference.md lists what there is: no more and no less.
-RSpec.describe "docs/reference.md" do
+# docs/reference.md lists every verb, option, key and flag, and no other.
+RSpec.describe "docs/reference.md:" do
   documents("docs/reference.md")
 
-  # What the code has.
+  # The names in the code.
   running(:code) do
     RubyScript.new(<<~RUBY)
       require "json"
       require "proxymachine"
-      own = ->(name) { Kernel.instance_method(name).source_location&.first.to_s.end_with?("proxymachine/verbs.rb") }
+      own = ->(name) { Kernel.instance_method(name).source_location&.first.to_s.end_with?("proxymachine/dsl.rb") }
       verbs = (Kernel.private_instance_methods(false) + Kernel.public_instance_methods(false)).select(&own)
-      defaults = ProxyMachine::Settings::ALL.transform_values(&:default)
-      puts JSON.generate(:verbs => verbs, :options => ProxyMachine::Listeners.const_get(:OPTIONS), :defaults => defaults)
+      defaults = ProxyMachine::Config::Settings::ALL.transform_values(&:default)
+      options = ProxyMachine::Config::Listeners.const_get(:OPTIONS)
+      upstream = ProxyMachine::Config::UpstreamOptions::ALL.transform_values(&:default)
+      puts JSON.generate(:verbs => verbs, :options => options, :upstream => upstream, :defaults => defaults)
     RUBY
   end
 
   let(:known) { code.wait && JSON.parse(code.stdout, symbolize_names: true) }
   let(:rows) { page.scan(/^\| (`.*?`) \| ([^|]*)\| ([^|]*)\| (.+) \|$/).map { |row| row.map(&:strip) } }
 
-  # The first words in backticks of the rows of this kind.
+  # The first words in backticks of the table rows of a kind.
   def listed(kind)
     rows.select { |row| row[1].match?(kind) }.map(&:first)
   end
@@ -36,9 +38,17 @@ RSpec.describe "docs/reference.md" do
     expect(names).to match_array known.fetch(:options)
   end
 
+  it "lists every option of upstream, with its default" do
+    told = rows.select { |row| row[1] == "option of `upstream`" }.to_h { |row| [row[0][/\w+/].to_sym, row[2]] }
+    expect(told.keys).to match_array known.fetch(:upstream).keys
+    known.fetch(:upstream).each do |name, default|
+      expect(told.fetch(name)).to eq(format_default(default)) unless default.nil? || default.is_a?(Hash)
+    end
+  end
+
   it "lists every key of an answer" do
     source = Documentation.read("ext/proxymachine/src/verdict.rs")
-    keys = source.scan(/^const (?:KEYS|RARE): .*? = \[(.*?)\];/m).flatten.join.scan(/\w+/)
+    keys = source.scan(/^const (?:KEYS|RARE_KEYS): [^;]*; \d+\] =\s+\[(.*?)\];/m).flatten.join.scan(/\w+/)
     expect(keys.size).to be >= 11
     expect(listed(/\Akey /).map { |cell| cell[/\A`:(\w+)`\z/, 1] }).to match_array keys
   end
@@ -54,13 +64,13 @@ RSpec.describe "docs/reference.md" do
     expect(listed(/of `top`/).map { |cell| cell[/--\w+/] }).to match_array help.scan(/^ +(--\w+)/).flatten
   end
 
-  it "lists what a program of one's own may call, and what that raises" do
-    signed = Documentation.read("sig/proxymachine.rbs")[/^class ProxyMachine.*?(?=^  # Who is asking)/m]
+  it "lists the methods for embedders and their errors" do
+    signed = Documentation.read("sig/proxymachine.rbs")[/^class ProxyMachine.*?(?=^  class Client\b)/m]
     expect(page.scan(/^\| `ProxyMachine\.(\w+)/).flatten).to match_array signed.scan(/def self\.(\w+)/).flatten
     expect(page.scan(/^\| `ProxyMachine::(\w+)/).flatten).to match_array signed.scan(/class (\w+Error|Error) </).flatten
   end
 
-  it "tells the defaults of the settings" do
+  it "has the defaults of the settings" do
     known.fetch(:defaults).each do |name, default|
       told = rows.find { |row| row.first.start_with?("`#{name}`") }.fetch(2)
       name == :max_connections ? expect(told).to(match(/descriptors/)) : expect(told).to(eq(format_default(default)))
@@ -68,15 +78,15 @@ RSpec.describe "docs/reference.md" do
   end
 
   def format_default(default)
-    default ? default.to_s.delete_suffix(".0") : "none"
+    default.nil? || default == [] ? "none" : default.to_s.delete_suffix(".0")
   end
 
-  it "tells the defaults of an answer, which are the engine's" do
+  it "has the engine's defaults for an answer" do
     config = Documentation.read("ext/engine/src/config.rs")
     told = ->(key) { rows.find { |row| row.first == "`:#{key}`" }.fetch(2) }
     expect(told["retries"]).to eq config[/connect_retries: (\d+),/, 1]
     expect(told["retry_delay"].to_f * 1000).to eq config[/retry_delay: Duration::from_millis\((\d+)\)/, 1].to_i
     expect(told["connect_timeout"])
-      .to eq Documentation.read("ext/engine/src/verdict.rs")[/CONNECT_TIMEOUT: .*from_secs\((\d+)\)/, 1]
+      .to eq Documentation.read("ext/engine/src/router/verdict.rs")[/CONNECT_TIMEOUT: .*from_secs\((\d+)\)/, 1]
   end
 end

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# The configs in docs/sniffers.md, as they stand there but for the addresses, with real clients.
-RSpec.describe "docs/sniffers.md" do
+# The configs in docs/sniffers.md, unchanged but for the addresses, with real clients.
+RSpec.describe "Configs in docs/sniffers.md:" do
   documents("docs/sniffers.md")
 
   {
@@ -9,7 +9,7 @@ RSpec.describe "docs/sniffers.md" do
     "SOCKS.request" => ["socks/curl_socks4", "socks/curl_socks5"], "SSH.banner" => ["ssh/openssh"],
     "Git.request" => ["git/fetch"]
   }.each do |sniffer, captures|
-    it "lists what a value of #{sniffer} tells" do
+    it "lists the attributes of a value of #{sniffer}" do
       row = page[/^\| `ProxyMachine::#{sniffer}` \| (.*) \|$/, 1]
       names = row.scan(/`(\w+\??)(?:\(\w+\))?`/).flatten.map(&:to_sym).grep_v(/^(Greeting|Request)$/)
       container, method = sniffer.split(".")
@@ -22,6 +22,22 @@ RSpec.describe "docs/sniffers.md" do
     end
   end
 
+  it "shows the normal form of names as the sniffer returns it" do
+    rows = page[/^## Names of hosts\n(.*?)^## /m, 1].scan(/^\| (`.*?) \| `([^`]+)`/)
+    expect(rows.size).to eq 5
+    rows.each do |written, normal|
+      written.scan(/`([^`]+)`/).flatten.each do |host|
+        expect(ProxyMachine::HTTP.request("GET / HTTP/1.1\r\nHost: #{host}\r\n\r\n").host).to eq normal
+      end
+    end
+  end
+
+  it "names characters and texts that are not host names" do
+    ["a..test", ".", "blue.test..", "a b", "a,b", "*.a", "a%2eb", "a@b", "\u00E9.test"].each do |host|
+      expect(ProxyMachine::HTTP.request("GET / HTTP/1.1\r\nHost: #{host}\r\n\r\n").host).to be_nil
+    end
+  end
+
   describe "the first config" do
     running(:blue) { TlsServer.new("blue.example") }
     running(:green) { TlsServer.new("green.example") }
@@ -30,34 +46,34 @@ RSpec.describe "docs/sniffers.md" do
       documented("Sniffers", 0, "10.0.0.1:443" => blue, "10.0.0.2:443" => green, "10.0.0.9:443" => other)
     end
 
-    it "takes a real TLS client to the server of the name that it asks for" do
+    it "routes a real TLS client by the server name" do
       %w[blue.example green.example].each do |name|
         expect(TlsServer.name_shown_to_client(proxy.port, "-servername", name)).to eq name
         expect(TlsServer.name_shown_to_client(proxy.port, "-tls1_2", "-servername", name)).to eq name
       end
     end
 
-    it "takes those that ask for another name, or for none, to the server for the rest" do
+    it "routes other names, and clients without one, to the default server" do
       expect(TlsServer.name_shown_to_client(proxy.port, "-servername", "red.example")).to eq "other.example"
       expect(TlsServer.name_shown_to_client(proxy.port, "-noservername")).to eq "other.example"
     end
 
-    it "waits for a name that is spread over records and chunks" do
+    it "waits for a ClientHello that is spread over records and chunks" do
       data = Capture.read("tls/openssl_in_three_records")
       client = connect
       data.bytes.each_slice(300).map { |bytes| bytes.pack("C*") }.each_with_index do |chunk, index|
-        eventually { proxy.lines.grep(/\A#{Regexp.escape(answer_line(client, :noop))}/).size == index }
+        eventually { proxy.lines.grep(/\A#{Regexp.escape(answer_log_line(client, :noop))}/).size == index }
         client.write(chunk)
       end
-      expect(client.read(1)).to eq "\x16" # The server's half of the handshake.
+      expect(client.read(1)).to eq "\x16" # the ServerHello
     end
 
-    it "closes at once what is no TLS" do
+    it "closes the connection of another protocol at once" do
       expect(connect.write("G")).to be_ended
     end
   end
 
-  describe "one port for several protocols" do
+  describe "the config for several protocols on one port" do
     running(:ssh) { Backends.once("ssh") }
     running(:tls) { Backends.once("tls") }
     running(:http) { Backends.once("http") }
@@ -65,12 +81,12 @@ RSpec.describe "docs/sniffers.md" do
       documented("Sniffers", 1, "10.0.0.1:22" => ssh, "10.0.0.2:443" => tls, "10.0.0.3:80" => http)
     end
 
-    it "tells them apart" do
+    it "recognizes each protocol" do
       { "ssh/openssh" => "ssh", "tls/curl" => "tls", "http/curl" => "http" }.each do |name, server|
         data = Capture.read(name)
         expect(ask(data)).to eq "#{server}:".b + data
         client = connect.write(data[0])
-        proxy.await(answer_line(client, :noop))
+        proxy.await(answer_log_line(client, :noop))
         expect(client.write(data[1..]).read_all).to eq "#{server}:".b + data
       end
       expect(connect.write("\0")).to be_ended
@@ -86,21 +102,22 @@ RSpec.describe "docs/sniffers.md" do
       documented("HTTP", 0, "10.0.0.1:80" => blue, "10.0.0.2:80" => green, "10.0.0.3:80" => api, "10.0.0.9:80" => other)
     end
 
-    it "takes a real curl to the server of its host" do
-      { "blue.example" => "blue", "GREEN.example:8080" => "green", "red.example" => "other" }.each do |host, server|
+    it "routes a real curl by its host" do
+      { "blue.example" => "blue", "GREEN.example.:8080" => "green", "red.example" => "other" }.each do |host, server|
         expect(Curl.get("--header", "Host: #{host}", "http://127.0.0.1:#{proxy.port}/page"))
           .to eq "#{server}: GET /page HTTP/1.1, 0 bytes"
       end
     end
 
-    it "takes HTTP/2, and the path of the API, to the server for these" do
+    it "routes HTTP/2 and the path of the API to their server" do
       http2 = Capture.read("http/curl_http2")
       expect(ask(http2)).to eq "api:".b + http2
       expect(ask("GET /api/cats HTTP/1.1\r\nHost: blue.example\r\n\r\n")).to start_with "api:GET /api/cats"
     end
 
-    it "refuses what is no HTTP" do
+    it "refuses another protocol, and a request that names two hosts" do
       expect(ask("\0")).to start_with "HTTP/1.1 400 "
+      expect(ask("GET http://green.example/ HTTP/1.1\r\nHost: blue.example\r\n\r\n")).to start_with "HTTP/1.1 400 "
     end
   end
 
@@ -112,19 +129,19 @@ RSpec.describe "docs/sniffers.md" do
       documented("PostgreSQL", 0, "10.0.0.1:5432" => shop, "10.0.0.2:5432" => reports, "10.0.0.9:5432" => other)
     end
 
-    it "takes a client to the server of its database" do
+    it "routes a client by its database" do
       data = Capture.read("postgres/psql")
       expect(ask(data)).to eq "shop:".b + data
     end
 
-    it "refuses encryption, and leaves the question out" do
+    it "refuses encryption, and does not pass the request for it on" do
       question, message = Capture.read("postgres/psql_ssl_refused").unpack("a8a*")
       client = connect.write(question)
       expect(client.read(1)).to eq "N"
       expect(client.write(message).read_all).to eq "other:".b + message
     end
 
-    it "closes for a request to cancel" do
+    it "closes the connection of a cancel request" do
       expect(ask([16, 80_877_102, 1, 2].pack("N4"))).to eq ""
     end
   end
@@ -134,13 +151,13 @@ RSpec.describe "docs/sniffers.md" do
     running(:proxy) { documented("SOCKS") }
 
     %w[socks4 socks4a socks5 socks5h].each do |scheme|
-      it "takes a real curl by #{scheme} wherever it asks" do
+      it "connects a real curl by #{scheme} to its destination" do
         expect(Curl.get("--proxy", "#{scheme}://127.0.0.1:#{proxy.port}", "http://127.0.0.1:#{http.port}/page"))
           .to eq "http: GET /page HTTP/1.1, 0 bytes"
       end
     end
 
-    it "refuses what it does not do" do
+    it "refuses other commands, ports and methods" do
       expect(ask("\x04\x02\0\x50\x7F\0\0\x01\0".b)).to eq "\0\x5B\0\0\0\0\0\0".b
       expect(ask("\x04\x01\0\x19\x7F\0\0\x01\0".b)).to eq "\0\x5B\0\0\0\0\0\0".b
       expect(ask("\x05\x01\x02".b)).to eq "\x05\xFF".b
@@ -152,7 +169,7 @@ RSpec.describe "docs/sniffers.md" do
     running(:other) { Backends.once("other") }
     running(:proxy) { documented("SSH", 0, "10.0.0.1:22" => openssh, "10.0.0.9:22" => other) }
 
-    it "goes by the client's program" do
+    it "routes by the client's software" do
       expect(ask(Capture.read("ssh/openssh"))).to start_with "openssh:SSH-2.0-"
       expect(ask("SSH-2.0-Go\r\n")).to eq "other:SSH-2.0-Go\r\n"
     end
@@ -169,7 +186,7 @@ RSpec.describe "docs/sniffers.md" do
     running(:proxy) { documented("Git", 0, "10.0.0.1:9418" => daemon, "10.0.0.2:9418" => bob) }
     after(:context) { FileUtils.rm_rf(@base) }
 
-    it "takes a real git to the server of the user in its path" do
+    it "routes a real git by the user in its path" do
       expect(Git.run("ls-remote", "git://127.0.0.1:#{proxy.port}/alice/project.git")).to include "refs/heads/main"
       expect { Git.run("ls-remote", "git://127.0.0.1:#{proxy.port}/eve/project.git") }.to raise_error(Git::Failure)
     end

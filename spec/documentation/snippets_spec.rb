@@ -5,33 +5,33 @@ require "open3"
 require "shellwords"
 require "yaml"
 
-# Everything that the documentation shows is tried, by whoever it is written for. What is of no kind that is known here
-# fails: nothing stays untried by accident.
-RSpec.describe "The documentation" do
+# Every snippet in the documentation is run or parsed by the program that it is for. A snippet of an unknown kind
+# fails, so that none is skipped by accident.
+RSpec.describe "Snippets in the documentation:" do
   pages = Dir.glob("{*,docs/*,bench/*,.github/*}.md", base: ProxyProcess::ROOT).sort
   snippets = pages.flat_map { |page| Snippet.of(page) }
 
-  kinds = %w[ruby sh console json yaml haproxy nginx ini logrotate keepalived] +
-          ["ruby program", "text diagram", "text title", "text access log"]
+  kinds = %w[ruby sh console diff json yaml haproxy nginx ini logrotate keepalived] +
+          ["ruby program", "ruby rspec", "ruby minitest", "text diagram", "text title", "text access log"]
   methods = kinds.to_h { |kind| [kind, :"try_#{kind.tr(" ", "_")}"] }
 
   snippets.each do |snippet|
-    it "shows at #{snippet} what holds" do
+    it "#{snippet} is valid" do
       @dir = Dir.mktmpdir("proxymachine-snippet")
-      way = methods[snippet.kind] or raise "of what kind is this? Fence it with one of #{kinds.join(", ")}"
-      send(way, snippet)
+      check = methods[snippet.kind] or raise "unknown kind of snippet; fence it with one of #{kinds.join(", ")}"
+      send(check, snippet)
     ensure
       FileUtils.rm_rf(@dir)
     end
   end
 
-  it "brings units that systemd can read" do
+  it "systemd can read the units" do
     units = Dir[File.join(ProxyProcess::ROOT, "contrib/*.{service,socket}")]
     expect(units.size).to be >= 2
     expect(succeeds("systemd-analyze", "verify", "--man=no", *units)).to eq ""
   end
 
-  it "is looked through for them" do
+  it "the pages are searched for all of them" do
     expect(snippets.group_by(&:kind).transform_values(&:size)).to include("ruby" => be > 15, "sh" => be > 15)
   end
 
@@ -45,21 +45,41 @@ RSpec.describe "The documentation" do
     File.join(@dir, name).tap { |path| File.write(path, text) }
   end
 
-  # A config, or a part of one: the program itself checks it.
+  # A config, or a part of one: `proxymachine -t` checks it.
   def try_ruby(snippet)
-    config = snippet.text.gsub("unix:/run/", "unix:#{@dir}/")
+    config = ExampleIdentities.existing(snippet.text.gsub("unix:/run/", "unix:#{@dir}/"))
     config += "\nproxy { :close }\n" unless config.match?(/^proxy\b/)
     child = ProxyProcess.new(config, args: ["--check"])
     expect([child.wait.exitstatus, child.stderr]).to eq [0, ""]
   end
 
-  # What embeds the gem: it serves, on a port of the system's choice.
+  # A change to this tree: it must apply.
+  def try_diff(snippet)
+    succeeds("git", "apply", "--check", file("example.diff", snippet.text), chdir: ProxyProcess::ROOT)
+  end
+
+  # A program that embeds the gem: it must serve, on a free port.
   def try_ruby_program(snippet)
     program = RubyScript.new(snippet.text.sub(/(ProxyMachine\.run\(.*), \d+\)/, '\1, 0)'))
     expect(connect(program)).to be_a Client
   end
 
-  # The shell can read it, its programs exist, and ours takes its flags.
+  # Tests of a router: they pass with the last config of their page.
+  def try_ruby_rspec(snippet)
+    file("router.rb", Documentation.configs(Documentation.read(snippet.page)).last)
+    FileUtils.mkdir("#{@dir}/refused")
+    file("refused/20261130T180703.123456Z-3mv-9ix.bin", "GET /cats HTTP/1.1\r\n\r\n")
+    output = succeeds(*ProxyProcess.ruby, "-S", "rspec", file("router_spec.rb", snippet.text), chdir: @dir)
+    expect(output).to match(/^[1-9]\d* examples?, 0 failures$/)
+  end
+
+  def try_ruby_minitest(snippet)
+    file("router.rb", Documentation.configs(Documentation.read(snippet.page)).last)
+    output = succeeds(*ProxyProcess.ruby, file("router_test.rb", snippet.text), chdir: @dir)
+    expect(output).to match(/^[1-9]\d* runs, [1-9]\d* assertions, 0 failures, 0 errors, 0 skips$/)
+  end
+
+  # A shell command: the shell parses it, its programs exist, and proxymachine accepts its flags.
   def try_sh(snippet)
     succeeds("sh", "-n", stdin_data: snippet.text)
     snippet.commands.each do |environment, (program, *arguments)|
@@ -67,6 +87,7 @@ RSpec.describe "The documentation" do
       when "proxymachine" then try_proxymachine(environment, arguments)
       when "rake" then succeeds("rake", "--dry-run", *arguments, chdir: ProxyProcess::ROOT)
       when "curl" then succeeds("curl", *arguments, "--version")
+      when "podman", "docker" then nil # They are on the machines that run containers.
       else expect(Snippet.program?(program) || shell_word?(program)).to be(true), "there is no #{program}"
       end
     end
@@ -76,47 +97,55 @@ RSpec.describe "The documentation" do
     system("sh", "-c", "type #{Shellwords.escape(word)}", %i[out err] => File::NULL)
   end
 
-  # With --check (top: --help) it does nothing but look at what it is told.
+  # --check (for init and top: --help) only parses the arguments.
   def try_proxymachine(environment, arguments)
     index = arguments.index("-c")
     config = index && File.expand_path(arguments[index + 1], ProxyProcess::ROOT)
     arguments[index + 1] = file("config.rb", "proxy { :close }") if index && !File.exist?(config)
     arguments.map! { |argument| argument.sub("unix:/run/", "unix:#{@dir}/").sub("/var/log/", "#{@dir}/") }
     FileUtils.mkdir_p("#{@dir}/proxymachine")
-    look = arguments.first == "top" ? "--help" : "--check"
-    succeeds(environment, *ProxyProcess.command, *arguments.reject { |word| word.match?(/\A[\[\]]|\]\z/) }, look,
+    words = arguments.reject { |word| word.match?(/\A[\[\]]|\]\z/) }
+    look = %w[init top].include?(arguments.first) ? "--help" : "--check"
+    succeeds(existing(environment), *ProxyProcess.command, *words, look,
              chdir: ProxyProcess::ROOT)
   end
 
-  # After a $ what is typed, then what comes of it. Two configs are there: one to try, and one with a slip in line 12.
+  def existing(environment)
+    environment.transform_values { |value| ExampleIdentities.existing(value) }
+  end
+
+  # A session: commands after "$", then their output. Two configs exist: a valid one, and one with a mistake in line 12.
+  # The first config of the page is router.rb.
   def try_console(snippet)
+    Documentation.configs(Documentation.read(snippet.page)).first(1).each { |config| file("router.rb", config) }
     file("config.rb", "#{"\n" * 11}rutes\n")
     file("http.rb", %(proxy { |data| data =~ /\\r\\n\\r\\n/ ? { :remote => "10.0.0.1:80" } : { :noop => true } }\n))
     File.chmod(0o755, file("proxymachine", "#!/bin/sh\nexec #{Shellwords.join(ProxyProcess.command)} \"$@\"\n"))
     environment = { "PATH" => "#{@dir}:#{ENV.fetch("PATH")}" }
     snippet.text.split(/^\$ /).drop(1).each do |session|
       command, expected = session.split("\n", 2)
+      command.sub!(/sleep 1\b/, "sleep 5") # On a busy machine, the program takes longer to start than a person to type.
       output, = Open3.capture2e(environment, "sh", "-c", command, chdir: @dir)
       expect(of_any_ruby(output.gsub(@dir, "/etc/proxymachine"))).to eq of_any_ruby(expected)
     end
   end
 
-  # Rubies differ in how they show a Hash, and in how they quote.
+  # Ruby versions differ in Hash#inspect and in quotation marks.
   def of_any_ruby(text)
     text.gsub(/:(\w+)=>/, '\1: ').tr("`", "'").sub(" for main:Object", " for main")
   end
 
-  # Lines of the log.
+  # Log lines.
   def try_json(snippet)
-    proxy = Puppet.start("log_format :json")
-    ask(Puppet.to(Backends.refusing, retries: 1, retry_delay: 0), proxy)
+    proxy = ScriptedProxy.start("log_format :json")
+    ask(ScriptedProxy.route_to(Backends.refusing, retries: 1, retry_delay: 0), proxy)
     real = eventually { proxy.log[/.*Retrying.*\n/] }
     expect(snippet.text.lines.map { |line| JSON.parse(line).keys }).to all eq(JSON.parse(real).keys)
   end
 
   def try_yaml(snippet)
     kind = YAML.safe_load(snippet.text).keys & %w[scrape_configs groups]
-    return if kind.empty? # of Kubernetes, and what is in it is in contrib/kubernetes.yaml, too: see its spec
+    return if kind.empty? # for Kubernetes: also in contrib/kubernetes.yaml, which has its own spec
 
     what = { "scrape_configs" => "config", "groups" => "rules" }.fetch(kind.first)
     succeeds("promtool", "check", what, file("prometheus.yml", snippet.text))
@@ -134,7 +163,7 @@ RSpec.describe "The documentation" do
     succeeds("nginx", "-t", "-p", @dir, "-e", "#{@dir}/log", "-c", path)
   end
 
-  # Where there is the interface that it names. What it says of scripts is about its global part.
+  # Checked with the interface that it names. Warnings about scripts concern its global part.
   def try_keepalived(snippet)
     missing = NetworkNamespace.missing and skip missing
     interface = snippet.text[/interface (\w+)/, 1]
@@ -148,16 +177,16 @@ RSpec.describe "The documentation" do
   def try_logrotate(snippet)
     file("access.log", "")
     path = file("logrotate.conf", snippet.text.gsub(%r{/var/log/\w+}, @dir))
-    File.chmod(0o644, path) # or it would be ignored
+    File.chmod(0o644, path) # keepalived ignores a writable file
     expect(succeeds("logrotate", "--debug", "--state", "#{@dir}/state", path)).not_to match(/^error/)
   end
 
-  # Of systemd.
+  # systemd units.
   def try_ini(snippet)
     succeeds("systemd-analyze", "verify", "--man=no", file("proxymachine.service", snippet.text))
   end
 
-  # Says what is where; the files in it are.
+  # A directory listing: its files exist.
   def try_text_diagram(snippet)
     expect(snippet.text.scan(%r{[\w/]+\.(?:rb|rs)\b}).reject { |name| File.exist?(name) }).to be_empty
   end
@@ -170,10 +199,11 @@ RSpec.describe "The documentation" do
 
   def try_text_access_log(snippet)
     log = "#{@dir}/access.log"
-    proxy = Puppet.start(%(access_log #{log.inspect}))
-    ask(Puppet.to(Backends.once("x")), proxy)
+    proxy = ScriptedProxy.start(%(access_log #{log.inspect}))
+    ask(ScriptedProxy.route_to(Backends.once("x")), proxy)
     real = eventually { File.read(log)[/.+\n/] }
-    shape = ->(line) { line.strip.gsub(/\b(web|[\d.]+:\d+)(?= )/, "x").gsub(/\d+/, "1") }
+    words = ->(line) { line.strip.gsub(/\b(web|[\d.]+:\d+)(?= )/, "x").sub(/\w+-\w+\z/, "id") }
+    shape = ->(line) { words[line].gsub(/\d+/, "1") }
     expect(snippet.text.lines.map(&shape)).to all eq(shape[real])
   end
 end

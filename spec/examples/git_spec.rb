@@ -1,13 +1,13 @@
 # frozen_string_literal: true
 
-# The specification's main job: Git clients, each sent to the server that has its user's repositories.
-RSpec.describe "examples/git.rb" do
-  # The repository of a user, below a directory of its own, and the daemon that serves it.
+# The specification's main use: Git clients are routed to the server that has their user's repositories.
+RSpec.describe "examples/git.rb:" do
+  # Creates a user's repository in its own directory, and starts a daemon that serves it.
   def daemon_for(user)
     base = Dir.mktmpdir("proxymachine-git")
     (@bases ||= []) << base
     FileUtils.mkdir_p(File.join(base, user))
-    files = { "README" => "of #{user}\n", "data" => Bulk.bytes(300_000, user) }
+    files = { "README" => "of #{user}\n", "data" => Payload.bytes(300_000, user) }
     Git.repository(File.join(base, user, "project.git"), files)
     Git.repository(File.join(base, user, "pushed.git"), "README" => "to be pushed to\n")
     GitDaemon.start(base)
@@ -16,7 +16,7 @@ RSpec.describe "examples/git.rb" do
   running(:alice) { daemon_for("alice") }
   running(:bob) { daemon_for("bob") }
   running(:proxy) do
-    ExampleConfig.start("git", "GIT_ROUTES" => "alice=#{alice.address},bob=#{bob.address},none=#{address_of_refused}")
+    ExampleConfig.start("git", "GIT_ROUTES" => "alice=#{alice.address},bob=#{bob.address},none=#{refused_address}")
   end
   after(:context) { @bases.each { |base| FileUtils.rm_rf(base) } }
 
@@ -33,44 +33,44 @@ RSpec.describe "examples/git.rb" do
   end
 
   %w[alice bob].each do |user|
-    it "sends the clone of #{user}'s repository to #{user}'s server, byte for byte" do
+    it "routes a clone of #{user}'s repository to #{user}'s server, byte for byte" do
       target = clone(user)
       expect(File.read(File.join(target, "README"))).to eq "of #{user}\n"
-      expect(File.binread(File.join(target, "data"))).to eq Bulk.bytes(300_000, user)
+      expect(File.binread(File.join(target, "data"))).to eq Payload.bytes(300_000, user)
       Git.run("fsck", "--strict", in_dir: target)
       proxy.await("INFO Proxying for user #{user}")
     end
 
-    it "sends ls-remote for #{user} there, too" do
+    it "routes ls-remote for #{user}" do
       direct = Git.run("ls-remote", url(user, "project.git", public_send(user)))
       expect(direct).to include "refs/heads/main"
       expect(Git.run("ls-remote", url(user))).to eq direct
     end
   end
 
-  it "knows old and new versions of the protocol" do
+  it "supports old and new protocol versions" do
     [0, 1, 2].each do |version|
       target = clone("bob", "-c", "protocol.version=#{version}")
       expect(File.read(File.join(target, "README"))).to eq "of bob\n"
     end
   end
 
-  it "closes the connections of users that it does not know" do
+  it "closes the connections of unknown users" do
     expect { clone("mallory") }.to raise_error(Git::Failure)
     proxy.await("INFO Proxying for user mallory")
     expect(proxy.settled_log).not_to include "Establishing new connection"
   end
 
-  it "closes what is not Git" do
+  it "closes a connection that is not Git" do
     expect(ask("GET / HTTP/1.1\r\n\r\n")).to eq ""
     expect(proxy.errors).to eq []
   end
 
-  it "lets the server say what is wrong with a repository" do
+  it "relays the server's error for a missing repository" do
     expect { Git.run("ls-remote", url("alice", "nothing.git")) }.to raise_error(Git::Failure, /nothing\.git|not found/)
   end
 
-  it "waits for a request that comes in pieces" do
+  it "waits for a request in several chunks" do
     request = "git-upload-pack /alice/project.git\0host=127.0.0.1\0"
     whole = format("%<size>04x%<request>s", size: request.size + 4, request: request)
     client = connect
@@ -81,13 +81,13 @@ RSpec.describe "examples/git.rb" do
     expect(client.read(50)).to match(/\A\h{4}\h{40} HEAD/)
   end
 
-  it "passes a push of 50 MB and its clone on intact" do
+  it "relays a push of 50 MB and its clone intact", time_limit: 600 do
     target = clone("alice", repository: "pushed.git")
-    blob = Bulk.bytes(50 * 1024 * 1024, "push")
+    blob = Payload.bytes(50 * 1024 * 1024, "push")
     Git.commit(target, "blob" => blob)
     Git.run("push", "--quiet", "origin", "main", in_dir: target)
     received = File.binread(File.join(clone("alice", repository: "pushed.git"), "blob"))
-    expect(Bulk.digest(received)).to eq Bulk.digest(blob)
+    expect(Payload.digest(received)).to eq Payload.digest(blob)
   end
 
   it "serves several clones at once" do

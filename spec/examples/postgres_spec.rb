@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-RSpec.describe "examples/postgres.rb" do
+RSpec.describe "examples/postgres.rb:" do
   def cluster(database)
     PostgresCluster.start.tap do |cluster|
       output, status = Psql.run(cluster.port, "postgres", "CREATE DATABASE #{database}")
@@ -11,11 +11,11 @@ RSpec.describe "examples/postgres.rb" do
   running(:shop) { cluster("shop") }
   running(:reports) { cluster("reports") }
   running(:proxy) do
-    clusters = "shop=#{shop.address},reports=#{reports.address},down=#{address_of_refused}"
+    clusters = "shop=#{shop.address},reports=#{reports.address},down=#{refused_address}"
     ExampleConfig.start("postgres", "POSTGRES_CLUSTERS" => clusters)
   end
 
-  # What psql shows, when all goes well.
+  # Returns the output of psql; expects success.
   def answer(database, statement)
     output, status = Psql.run(proxy.port, database, statement)
     raise output unless status.success?
@@ -23,7 +23,7 @@ RSpec.describe "examples/postgres.rb" do
     output.chomp
   end
 
-  # A psql in the middle of a statement.
+  # Starts a psql that runs a long statement.
   def sleeping(database)
     psql = Child.new(Psql::ENVIRONMENT, *Psql.command(proxy.port, database, "SELECT pg_sleep(80)"))
     eventually { active(database) == 1 }
@@ -36,21 +36,21 @@ RSpec.describe "examples/postgres.rb" do
     SQL
   end
 
-  # What Ctrl-C does.
+  # Interrupts psql like Ctrl-C.
   def cancel(psql)
     psql.signal(:INT)
     psql.wait
     expect(psql.stderr).to include "canceling statement due to user request"
   end
 
-  it "takes a plain psql to the cluster of its database" do
+  it "routes a real psql by its database" do
     %w[shop reports].each do |database|
       expect(answer(database, "SELECT current_database(), inet_server_port()"))
         .to eq "#{database}|#{public_send(database).port}"
     end
   end
 
-  it "refuses encryption to those that would rather have it, and to nobody else" do
+  it "declines encryption for clients that prefer it, and only for these" do
     %w[disable allow prefer].each do |mode|
       expect(answer("shop sslmode=#{mode}", "SELECT 1")).to eq "1"
     end
@@ -60,7 +60,7 @@ RSpec.describe "examples/postgres.rb" do
     expect(status).not_to be_success
   end
 
-  it "carries much in both directions" do
+  it "relays large results and inputs" do
     statement = "SELECT md5(string_agg(n::text, '')), length('#{"x" * 100_000}') FROM generate_series(1, 100000) n"
     digest = Digest::MD5.hexdigest((1..100_000).to_a.join)
     expect(answer("reports", statement)).to eq "#{digest}|100000"
@@ -68,7 +68,7 @@ RSpec.describe "examples/postgres.rb" do
   end
 
   %w[shop reports].each do |database|
-    it "lets psql cancel its query in #{database}, and no other one" do
+    it "psql can cancel its query in #{database}, and no other" do
       elsewhere = database == "shop" ? "reports" : "shop"
       other = sleeping(elsewhere)
       cancel(sleeping(database))
@@ -77,13 +77,13 @@ RSpec.describe "examples/postgres.rb" do
     end
   end
 
-  it "lets psql show why there is no database" do
+  it "psql shows the reason for an unknown database" do
     shown = %w[nothing down].map { |database| Psql.run(proxy.port, database, "SELECT 1").first }
     expect(shown.first).to include 'FATAL:  database "nothing" has no cluster here'
     expect(shown.last).to match(/FATAL:  the cluster at \S+ does not answer/)
   end
 
-  it "closes what is not PostgreSQL" do
+  it "closes a connection that is not PostgreSQL" do
     expect(ask("GET / HTTP/1.1\r\n\r\n")).to eq ""
   end
 end

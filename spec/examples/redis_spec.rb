@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-RSpec.describe "examples/redis.rb" do
+RSpec.describe "examples/redis.rb:" do
   running(:nginx) { Nginx.start("blue", "green", "default") }
   running(:redis) { RedisServer.start }
   running(:proxy) { follower(redis) }
@@ -9,35 +9,35 @@ RSpec.describe "examples/redis.rb" do
     ExampleConfig.start("redis", "ROUTES_REDIS" => "redis://127.0.0.1:#{port}", "ROUTES_DEFAULT" => nginx["default"])
   end
 
-  # A proxy that has subscribed to changes.
+  # Starts a proxy and waits for its subscription to changes.
   def follower(redis)
     started(redis.port).tap { await_follower(redis) }
   end
 
   def await_follower(redis)
-    eventually { redis.say("PUBSUB", "NUMSUB", "routes").end_with?("1") }
+    eventually { redis.cli("PUBSUB", "NUMSUB", "routes").end_with?("1") }
   end
 
-  # The nginx that a real curl gets.
+  # Returns the nginx that a real curl reaches.
   def server(host, proxy = self.proxy)
     Curl.get("--header", "Host: #{host}", "http://127.0.0.1:#{proxy.port}/")[/\A\w+/]
   end
 
   def route(host, name, redis = self.redis)
-    redis.say("HSET", "routes", host, nginx[name])
+    redis.cli("HSET", "routes", host, nginx[name])
   end
 
   def look_ups
-    redis.say("INFO", "commandstats")[/cmdstat_hget:calls=(\d+)/, 1].to_i
+    redis.cli("INFO", "commandstats")[/cmdstat_hget:calls=(\d+)/, 1].to_i
   end
 
-  it "takes a real curl to the server that Redis names" do
+  it "routes a real curl to the server in Redis" do
     route("one.test", "blue")
     route("two.test", "green")
     expect([server("one.test"), server("TWO.test:8080")]).to eq %w[blue green]
   end
 
-  it "remembers it, and asks Redis no more" do
+  it "caches the server" do
     route("often.test", "blue")
     server("often.test")
     expect { 5.times { expect(server("often.test")).to eq "blue" } }.not_to(change { look_ups })
@@ -45,27 +45,27 @@ RSpec.describe "examples/redis.rb" do
     expect(server("often.test")).to eq "blue"
   end
 
-  it "asks again when a change is told, of that host only" do
+  it "a published change drops the cached server of that host only" do
     %w[moved.test still.test].each do |host|
       route(host, "blue")
       server(host)
       route(host, "green")
     end
-    redis.say("PUBLISH", "routes", "moved.test")
+    redis.cli("PUBLISH", "routes", "moved.test")
     eventually { server("moved.test") == "green" }
     expect(server("still.test")).to eq "blue"
   end
 
-  it "takes clients to the default server when Redis names none, and asks again each time" do
+  it "routes an unknown host to the default server without caching it" do
     expect(server("new.test")).to eq "default"
     route("new.test", "blue")
     expect(server("new.test")).to eq "blue"
-    redis.say("HDEL", "routes", "new.test")
-    redis.say("PUBLISH", "routes", "new.test")
+    redis.cli("HDEL", "routes", "new.test")
+    redis.cli("PUBLISH", "routes", "new.test")
     eventually { server("new.test") == "default" }
   end
 
-  it "goes on with what it remembers while Redis is down, and follows the one that comes back" do
+  it "uses the cache while Redis is down, and subscribes again afterwards" do
     first = RedisServer.start
     proxy = follower(first)
     route("known.test", "blue", first)
@@ -79,12 +79,12 @@ RSpec.describe "examples/redis.rb" do
     expect(second).to be_ready
     await_follower(second)
     route("known.test", "green", second)
-    second.say("PUBLISH", "routes", "known.test")
+    second.cli("PUBLISH", "routes", "known.test")
     eventually { server("known.test", proxy) == "green" }
     expect(server("known.test", proxy)).to eq "green"
   end
 
-  it "is held up only shortly by a Redis that hangs" do
+  it "a hanging Redis delays a connection only briefly" do
     hanging = RedisServer.start
     proxy = follower(hanging)
     route("known.test", "blue", hanging)

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-RSpec.describe "examples/tls.rb" do
+RSpec.describe "examples/tls.rb:" do
   running(:nginx) { Nginx.start("blue.test" => "ssl", "h2.test" => "ssl http2", "green.test" => "ssl http2") }
   running(:acme) { TlsServer.new("acme.test") }
   running(:proxy) do
@@ -11,7 +11,7 @@ RSpec.describe "examples/tls.rb" do
     ExampleConfig.start("tls", "TLS_ROUTES" => routes.map { |route| route.join("=") }.join(","))
   end
 
-  # A real curl that checks the certificate, unless it is that of another name.
+  # Runs a real curl that verifies the certificate.
   def get(host, *options)
     options = ["--cacert", nginx.certificate(host)] if options.empty?
     Curl.get(*options, "--connect-to", "::127.0.0.1:#{proxy.port}", "https://#{host}/page")
@@ -21,32 +21,32 @@ RSpec.describe "examples/tls.rb" do
     TlsServer.name_shown_to_client(proxy.port, *options)
   end
 
-  it "takes a real curl to the nginx of the name that it asks for, whose certificate it trusts" do
+  it "routes a real curl by its server name to the nginx with that certificate" do
     expect(get("green.test")).to eq "green.test: GET green.test /page HTTP/2.0"
     expect(get("blue.test", "--http1.1", "--cacert", nginx.certificate("blue.test")))
       .to eq "blue.test: GET blue.test /page HTTP/1.1"
   end
 
-  it "takes those that offer HTTP/2 to another nginx than those that do not" do
+  it "routes clients that offer HTTP/2 to another nginx" do
     expect(get("blue.test", "--insecure", "--http2")).to eq "h2.test: GET blue.test /page HTTP/2.0"
     expect(get("blue.test", "--insecure", "--no-alpn")).to eq "blue.test: GET blue.test /page HTTP/1.1"
   end
 
-  it "takes openssl s_client by name, in TLS 1.2 and 1.3, whatever the case of the name" do
-    %w[-tls1_2 -tls1_3].product(%w[blue.test BLUE.test]) do |version, name|
+  it "routes openssl s_client by name, in TLS 1.2 and 1.3, in any notation" do
+    %w[-tls1_2 -tls1_3].product(%w[blue.test BLUE.test blue.test.]) do |version, name|
       expect(shown(version, "-servername", name)).to eq "blue.test"
     end
     expect(shown("-servername", "green.test")).to eq "green.test"
     expect(shown("-servername", "blue.test", "-alpn", "h2,http/1.1")).to eq "h2.test"
   end
 
-  it "takes the check of a certificate authority to the server that answers it, for any name" do
+  it "routes ACME challenges of every name to the server that answers them" do
     %w[blue.test red.test].each do |name|
       expect(shown("-servername", name, "-alpn", "acme-tls/1")).to eq "acme.test"
     end
   end
 
-  it "tells a client that its name is not known here" do
+  it "sends an unrecognized_name alert for an unknown name" do
     [%w[-servername red.test], %w[-noservername]].each do |options|
       output, status = Open3.capture2e("openssl", "s_client", "-connect", "127.0.0.1:#{proxy.port}", *options,
                                        stdin_data: "")
@@ -55,9 +55,9 @@ RSpec.describe "examples/tls.rb" do
     end
   end
 
-  it "waits for a hello that comes in pieces, and closes what is no TLS" do
+  it "waits for a ClientHello in several chunks, and closes a connection that is not TLS" do
     client = connect.write(Capture.read("tls/curl")[0, 20])
-    proxy.await(answer_line(client, :noop))
+    proxy.await(answer_log_line(client, :noop))
     expect(client).to be_quiet
     expect(ask("GET / HTTP/1.1\r\n\r\n")).to eq ""
   end

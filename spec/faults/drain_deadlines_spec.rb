@@ -1,14 +1,14 @@
 # frozen_string_literal: true
 
-# The ten seconds of TERM when it is not the only signal. All waits begin together, and what must be earlier or later is
-# compared with another one, not with a clock.
-RSpec.describe "The ten seconds of TERM" do
+# The grace period of TERM, when TERM is not the only signal. All waits begin together. Their order is compared with
+# each other, not with a clock.
+RSpec.describe "Drain deadline of TERM:", :slow do
   before(:context) do
     echo = Backends.echo
     config = "proxy { |data| { :remote => #{echo.address.inspect} } }"
     @endings = Queue.new
     @waits = %i[term term_quit term_term quit_term later].to_h do |kind|
-      wait = LongWait.new(ProxyProcess.start(config), "x")
+      wait = TimedShutdown.new(ProxyProcess.start(config), "x")
       wait.client.read(1)
       [kind, wait]
     end
@@ -17,7 +17,7 @@ RSpec.describe "The ten seconds of TERM" do
 
   after(:context) { @waits.each_value { |wait| wait.proxy.stop } }
 
-  # The last one hears TERM later than the others, and one of these for the second time even later.
+  # The server :later receives TERM after the others. The server :term_term then receives its second TERM.
   def play
     [%w[term TERM], %w[term_quit TERM], %w[term_term TERM], %w[quit_term QUIT]].each { |kind, name| hears(kind, name) }
     hears_more("term_quit", "QUIT")
@@ -38,24 +38,24 @@ RSpec.describe "The ten seconds of TERM" do
     @waits[kind.to_sym].proxy.signal(name)
   end
 
-  it "are over for a server that hears QUIT afterwards, too" do
+  it "is not extended by a later QUIT" do
     expect(@waits[:term_quit].status.exitstatus).to eq 1
     expect(@waits[:term_quit].seconds).to be >= 10.0
     expect(@order.index(:term_quit)).to be < @order.index(:later)
   end
 
-  it "begin for a server that heard QUIT before" do
+  it "begins at TERM for a server that received QUIT before" do
     expect(@waits[:quit_term].status.exitstatus).to eq 1
     expect(@waits[:quit_term].seconds).to be >= 10.0
     expect(@order.index(:quit_term)).to be < @order.index(:later)
   end
 
-  it "do not begin anew with a second TERM" do
+  it "is not restarted by a second TERM" do
     expect(@waits[:term_term].status.exitstatus).to eq 1
     expect(@order.index(:term_term)).to be < @order.index(:later)
   end
 
-  it "are the same for all" do
+  it "is ten seconds for all" do
     expect(@waits.values.map { |wait| wait.status.exitstatus }).to all(eq(1))
     expect(@waits.values.map(&:seconds)).to all(be >= 10.0)
     expect(@waits.values.map(&:client)).to all(be_ended)

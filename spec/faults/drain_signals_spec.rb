@@ -1,14 +1,14 @@
 # frozen_string_literal: true
 
-# QUIT, TERM and INT while the server starts, twice, mixed, and while the block is busy. What one signal does is in
-# spec/contract/signals_spec.rb and drain_spec.rb; what takes ten seconds, in drain_deadlines_spec.rb.
-RSpec.describe "A server" do
+# QUIT, TERM and INT during the start, twice, mixed, and while the block is busy. Single signals are in
+# spec/contract/signals_spec.rb and drain_spec.rb, the grace period in drain_deadlines_spec.rb.
+RSpec.describe "Drain signals:" do
   let(:echo) { Backends.echo }
-  let(:proxy) { Puppet.start }
+  let(:proxy) { ScriptedProxy.start }
 
   def relay
-    connect.write(Puppet.to(echo)).tap do |client|
-      expect(client.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+    connect.write(ScriptedProxy.route_to(echo)).tap do |client|
+      expect(client.read(ScriptedProxy.route_to(echo).size)).to eq ScriptedProxy.route_to(echo)
     end
   end
 
@@ -16,13 +16,13 @@ RSpec.describe "A server" do
     /\AINFO Received #{name} signal\. No longer accepting new connections\.\z/
   end
 
-  # QUIT means that nobody is connected any more; the others end it like any program.
+  # QUIT exits with 0; the other signals end the process by their default action.
   def ended_by(name)
     name == "QUIT" ? be_success : have_attributes(termsig: Signal.list[name])
   end
 
   %w[QUIT TERM INT].each do |name|
-    it "whose config still loads ends by #{name} at once" do
+    it "#{name} ends a server at once while its config loads" do
       starting = ProxyProcess.new("$stdout.sync = true; puts 'loading'; sleep\nproxy { |data| { :noop => true } }")
       eventually { starting.stdout.include?("loading\n") }
       starting.signal(name)
@@ -30,7 +30,7 @@ RSpec.describe "A server" do
       expect(starting.stderr).to eq ""
     end
 
-    it "whose config still computes ends by #{name} at once" do
+    it "#{name} ends a server at once while its config computes" do
       starting = ProxyProcess.new("$stdout.sync = true; puts 'loading'; loop {}\nproxy { |data| { :noop => true } }")
       eventually { starting.stdout.include?("loading\n") }
       starting.signal(name)
@@ -40,7 +40,7 @@ RSpec.describe "A server" do
   end
 
   %w[QUIT TERM].each do |name|
-    it "whose block sleeps when #{name} comes still takes its answer" do
+    it "#{name} does not cancel the answer of a sleeping block" do
       client = connect.write("puts 'asleep'; sleep 0.3; { :close => 'slept' }\n")
       eventually { proxy.stdout.include?("asleep\n") }
       proxy.signal(name)
@@ -48,7 +48,7 @@ RSpec.describe "A server" do
       expect(proxy.wait).to be_success
     end
 
-    it "whose block computes when #{name} comes still takes its answer" do
+    it "#{name} does not cancel the answer of a computing block" do
       compute = "ending = Time.now + 0.3; nil until Time.now > ending"
       client = connect.write("puts 'computing'; #{compute}; { :close => 'computed' }\n")
       eventually { proxy.stdout.include?("computing\n") }
@@ -57,7 +57,7 @@ RSpec.describe "A server" do
       expect(proxy.wait).to be_success
     end
 
-    it "whose block has a queue when #{name} comes serves the whole of it" do
+    it "#{name} does not cancel the clients that wait for the block" do
       clients = Array.new(10) { |number| connect.write("sleep 0.05; { :close => 'number #{number}' }\n") }
       clients.each { |client| proxy.await("INFO Accepted #{client.address}") }
       proxy.signal(name)
@@ -68,7 +68,7 @@ RSpec.describe "A server" do
 
   # A second INT is not among these.
   [%w[QUIT QUIT], %w[TERM TERM], %w[QUIT TERM], %w[TERM QUIT], %w[QUIT INT], %w[INT QUIT], %w[INT TERM]].each do |both|
-    it "that hears #{both.join(", then ")} still waits for what is connected, and ends with it" do
+    it "#{both.join(", then ")}: the server waits for its connections and ends with the last" do
       client = relay
       both.uniq.each do |name|
         proxy.signal(name)
@@ -83,7 +83,7 @@ RSpec.describe "A server" do
     end
   end
 
-  it "that hears twenty signals at once ends once" do
+  it "twenty signals at once end the server once" do
     client = relay
     10.times { %w[QUIT TERM].each { |name| proxy.signal(name) } }
     proxy.await(received("TERM"))
@@ -93,15 +93,16 @@ RSpec.describe "A server" do
     expect(proxy.stderr).to eq ""
   end
 
-  it "whose callback runs when a signal comes lets it finish" do
+  it "a signal does not interrupt a callback" do
     closing = Backends.closing
     proxy = ProxyProcess.start(<<~RUBY)
       proxy { |data| { :remote => #{closing.address.inspect} } }
       proxy_connect_error { |remote| puts "begins"; sleep 0.3; puts "ends" }
     RUBY
-    connect(proxy).write("x")
+    client = connect(proxy).write("x")
     eventually { proxy.stdout.include?("begins\n") }
     proxy.signal("QUIT")
+    client.close
     expect(proxy.wait).to be_success
     expect(proxy.stdout).to include "ends\n"
   end

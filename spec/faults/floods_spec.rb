@@ -1,15 +1,15 @@
 # frozen_string_literal: true
 
-# One example a fault: too much at once.
-RSpec.describe "A flood" do
+# One example per fault: too much data or too many connections at once.
+RSpec.describe "Flood:" do
   mebibyte = 1024 * 1024
 
-  running(:proxy) { Puppet.start("slow_block 0; AWAKE = LOG_FILE") }
-  unharmed(:proxy)
+  running(:proxy) { ScriptedProxy.start("slow_block 0; AWAKE = LOG_FILE") }
+  check_fault_isolation(:proxy)
 
   let(:alarm) { File.join(proxy.dir, "log") }
 
-  # Meanwhile a block sleeps, so that everything else waits for Ruby.
+  # Runs while a block sleeps, so that every decision waits for Ruby.
   def while_a_block_sleeps
     sleeper = connect.write("puts 'asleep'; sleep 0.01 until File.exist?(AWAKE); { :close => 'awake' }\n")
     eventually { proxy.recent_log.include?("asleep\n") }
@@ -24,12 +24,12 @@ RSpec.describe "A flood" do
     FaultyPeer.connect(to.port)
   end
 
-  # The most memory that the process has had at once.
+  # The peak memory of the process.
   def peak_bytes
     File.read("/proc/#{proxy.pid}/status")[/^VmHWM:\s+(\d+) kB/, 1].to_i * 1024
   end
 
-  # Writes as much as the proxy takes; returns how much that was.
+  # Writes until the proxy accepts no more. Returns the number of bytes.
   def flood(client, size)
     block = "x" * 65_536
     sent = 0
@@ -39,33 +39,33 @@ RSpec.describe "A flood" do
     sent
   end
 
-  it "of 64 MiB before the decision is refused after 1 MiB, in bounded memory" do
+  it "64 MiB before the decision are refused after 1 MiB, in bounded memory" do
     client = connect
     address = client.address
     before = peak_bytes
     expect(flood(client, 64 * mebibyte)).to be <= 64 * mebibyte
     expect(client).to be_ended
-    line = eventually { trouble.first }
+    line = eventually { problems.first }
     expect(line).to match(/\AERROR #{address} no decision after \d+ bytes \(limit #{mebibyte}\)/)
-    expect_trouble(line)
+    expect_problems(line)
     expect(peak_bytes - before).to be < 24 * mebibyte
   end
 
-  it "of 64 MiB before the decision leaves the connections beside it alone" do
+  it "64 MiB before the decision do not affect other connections" do
     backend = FaultyBackend.new
-    other = connect.write(Puppet.to(backend))
+    other = connect.write(ScriptedProxy.route_to(backend))
     server = backend.accept
-    server.read(Puppet.to(backend).size)
+    server.read(ScriptedProxy.route_to(backend).size)
     flooding = Thread.new { flood(connect, 64 * mebibyte) }
     100.times do
       server.write("message")
       expect(other.read(7)).to eq "message"
     end
     flooding.join
-    expect_trouble(eventually { trouble.first })
+    expect_problems(eventually { problems.first })
   end
 
-  it "of clients that leave before the block has heard of them leaves nothing of what they sent" do
+  it "the data of clients that disconnect before the block is called is freed" do
     while_a_block_sleeps do
       before = proxy.resident_bytes
       8000.times { connect.write("x" * 16_000).reset }
@@ -73,7 +73,7 @@ RSpec.describe "A flood" do
     end
   end
 
-  # While the process is stopped, the kernel goes on to make connections, which wait in the backlog.
+  # While SIGSTOP holds the process, the kernel still establishes connections and keeps them in the backlog.
   def while_stopped
     proxy.signal("STOP")
     yield
@@ -81,7 +81,7 @@ RSpec.describe "A flood" do
     proxy.signal("CONT")
   end
 
-  it "of connections that were reset in the backlog, before they were accepted, harms nobody" do
+  it "connections reset in the backlog, before accept, affect no other connection" do
     patient = nil
     while_stopped do
       200.times { connect.reset }
@@ -91,7 +91,7 @@ RSpec.describe "A flood" do
     expect(patient.read_all).to eq "served"
   end
 
-  it "of connections that ended their side in the backlog harms nobody" do
+  it "connections half-closed in the backlog affect no other connection" do
     clients = []
     while_stopped do
       clients += Array.new(100) { connect.finish }
@@ -100,7 +100,7 @@ RSpec.describe "A flood" do
     expect(clients.map(&:read_all)).to eq [""] * 100 + ["served"] * 100
   end
 
-  it "that fills the backlog, and is then reset, harms nobody" do
+  it "a full backlog that is then reset affects no other connection" do
     waiting = []
     while_stopped do
       address = Addrinfo.tcp("127.0.0.1", proxy.port)

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
-# One example a fault: what a name server can do to a proxy. It runs in a network of its own, where the specs' name
+# One example per fault of a name server. The proxy runs in a network namespace, where the specs' name
 # server has port 53, and in a mount namespace where /etc/resolv.conf names it.
-RSpec.describe "A name" do
-  in_own_network
+RSpec.describe "Name resolution:" do
+  in_network_namespace
   before(:context) do
     missing = Resolver.missing
     skip missing if missing
@@ -13,8 +13,8 @@ RSpec.describe "A name" do
   after(:context) { FileUtils.rm_rf(@files) if @files }
 
   running(:name_server) { NameServer.new("127.0.0.1") }
-  running(:proxy) { Puppet.start(through: @through) }
-  unharmed(:proxy)
+  running(:proxy) { ScriptedProxy.start(through: @through) }
+  check_fault_isolation(:proxy)
 
   let(:backend) { FaultyBackend.new }
 
@@ -22,18 +22,18 @@ RSpec.describe "A name" do
     FaultyPeer.connect(to.port)
   end
 
-  # The line that sends a client to the backend by such a name.
+  # The line that routes a client to the backend by a name of this kind.
   def to(name, **options)
     "#{{ remote: "#{name}.test:#{backend.port}", **options }.inspect}\n"
   end
 
-  def retries(name, numbers)
+  def retry_lines(name, numbers)
     numbers.map { |number| "WARN Retrying connection with #{name}.test:#{backend.port} (##{number})" }
   end
 
   def expect_eleven_attempts(client, name)
-    expect(client.heard).to eq :FIN
-    expect_trouble(*retries(name, 1..10), "ERROR Connect #{name}.test:#{backend.port} failed after ten attempts.")
+    expect(client.received_end).to eq :FIN
+    expect_problems(*retry_lines(name, 1..10), "ERROR Connect #{name}.test:#{backend.port} failed after ten attempts.")
     expect(proxy.settled_log).to include "connect error with #{name}.test:#{backend.port}\n"
     expect(backend).to be_untouched
   end
@@ -45,38 +45,38 @@ RSpec.describe "A name" do
     expect(client.read_all).to eq "reply"
   end
 
-  it "that is known is connected to" do
+  it "a known name is connected to" do
     expect_reply(connect.write(to("good")), to("good"))
-    expect(name_server.asked).to include "good.test"
+    expect(name_server.queried).to include "good.test"
   end
 
-  it "with two addresses, the first of which refuses, is connected to at the second" do
+  it "a name whose first address refuses is connected to at the second" do
     expect_reply(connect.write(to("two")), to("two"))
   end
 
-  it "that does not exist (NXDOMAIN) is a failed attempt, eleven times, each asked anew" do
-    before = name_server.asked.count("nx.test")
+  it "NXDOMAIN fails eleven attempts, each with a new query" do
+    before = name_server.queried.count("nx.test")
     expect_eleven_attempts(connect.write(to("nx")), "nx")
-    expect(name_server.asked.count("nx.test") - before).to be >= 11
+    expect(name_server.queried.count("nx.test") - before).to be >= 11
   end
 
-  it "whose server fails (SERVFAIL) is a failed attempt, eleven times" do
+  it "SERVFAIL fails eleven attempts" do
     expect_eleven_attempts(connect.write(to("fail")), "fail")
   end
 
-  it "that is answered with garbage is a failed attempt when :connect_timeout is over, eleven times" do
+  it "a malformed response fails each attempt after :connect_timeout" do
     expect_eleven_attempts(connect.write(to("garbage", connect_timeout: 0.1)), "garbage")
   end
 
-  it "that is never answered is a failed attempt when :connect_timeout is over, eleven times" do
+  it "a missing response fails each attempt after :connect_timeout" do
     expect_eleven_attempts(connect.write(to("never", connect_timeout: 0.1)), "never")
   end
 
-  it "that is answered late is connected to" do
+  it "a late response is used" do
     expect_reply(connect.write(to("late")), to("late"))
   end
 
-  it "that is answered late holds up nobody else" do
+  it "a late response does not delay other connections" do
     waiting = connect.write(to("late"))
     proxy.await(/\AINFO Establishing new connection with late/)
     expect(ask("{ :close => 'served' }\n")).to eq "served"
@@ -84,15 +84,15 @@ RSpec.describe "A name" do
     expect_reply(waiting, to("late"))
   end
 
-  it "that is never answered, many times over, holds up nobody else" do
+  it "many missing responses do not delay other connections" do
     waiting = Array.new(40) { connect.write(to("never")) }
     eventually { expect(proxy.lines.grep(/\AINFO Establishing new connection with never/).size).to be >= 40 }
     20.times { expect(ask("{ :close => 'served' }\n")).to eq "served" }
     waiting.each(&:reset)
-    @expected_trouble = trouble.grep(/Retrying connection with never/)
+    @expected_problems = problems.grep(/Retrying connection with never/)
   end
 
-  it "that is being resolved when the client sends its FIN is still connected to, and the reply delivered" do
+  it "the client's FIN during the query does not prevent the reply" do
     client = connect.write(to("late"))
     proxy.await(/\AINFO Establishing new connection with late/)
     client.finish
@@ -102,20 +102,20 @@ RSpec.describe "A name" do
     expect(client.read_all).to eq "reply"
   end
 
-  it "that is being resolved when the client sends its RST is not connected to" do
+  it "the client's RST during the query cancels the dial" do
     client = connect.write(to("late"))
     proxy.await(/\AINFO Establishing new connection with late/)
     client.reset
-    eventually { expect(dropped?).to be true }
-    second = connect.write(to("late", data: "second")) # whose answer comes after the first one's
+    eventually { expect(client_drop_logged?).to be true }
+    second = connect.write(to("late", data: "second")) # answered after the first
     server = backend.accept
     expect(server.read(6)).to eq "second"
     server.write("reply").close
     expect(second.read_all).to eq "reply"
   end
 
-  it "that is being resolved does not hold up the end of the server" do
-    quick = Puppet.start(through: @through)
+  it "a pending query does not delay the end of the server" do
+    quick = ScriptedProxy.start(through: @through)
     client = connect(quick).write(to("never"))
     quick.await(/\AINFO Establishing new connection with never/)
     client.reset

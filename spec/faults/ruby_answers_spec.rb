@@ -1,15 +1,15 @@
 # frozen_string_literal: true
 
-# Blocks that answer something odd, or keep, change and freeze what they were given: at worst one ERROR line and one
-# connection closed. The answers that are in order are in spec/contract/answers_*_spec.rb.
-RSpec.describe "A block that" do
+# Unusual answers, and blocks that keep, change or freeze their arguments: at worst one ERROR line and one closed
+# connection. Valid answers are in spec/contract/answers_*_spec.rb.
+RSpec.describe "Unusual block answers:" do
   mebibyte = 1024 * 1024
 
   running(:echo) { Backends.echo }
   running(:closer) { Backends.once("closer") }
   running(:proxy) do
-    Puppet.start(<<~RUBY)
-      require "delegate"; require "ostruct"
+    ScriptedProxy.start(<<~RUBY)
+      require "delegate"
       ECHO, CLOSER = #{echo.address.inspect}, #{closer.address.inspect}
       class Tongue; def to_s() raise "no words" end end
       class Number; def to_s() 42 end end
@@ -23,17 +23,18 @@ RSpec.describe "A block that" do
       class Late; def to_f() raise "no" end end
       class Nan; def to_f() "not a Float" end end
       Answer = Struct.new(:remote)
+      class Open; def method_missing(*) CLOSER end; def respond_to_missing?(*) true end end
       def cyclic() {}.tap { |hash| hash[:close] = hash } end
       def cyclic_remote() {}.tap { |hash| hash[:remote] = [hash] } end
       def deep() 50_000.times.reduce({}) { |inner, _| { :deep => inner } } end
     RUBY
   end
-  unharmed(:proxy)
+  check_fault_isolation(:proxy)
 
   invalid = /\AERROR 127\.0\.0\.1:\d+ invalid answer /
   no_remote = /\AERROR 127\.0\.0\.1:\d+ invalid remote /
 
-  # What it answers, and what the client then gets.
+  # The answer, and the data that the client receives.
   {
     "a frozen Hash" => ["{ :close => 'cold' }.freeze", "cold"],
     "a frozen String to close with" => ["{ :close => 'cold'.freeze }", "cold"],
@@ -53,17 +54,17 @@ RSpec.describe "A block that" do
     "a timeout in words" => ["{ :remote => CLOSER, :data => 'x', :connect_timeout => 'five' }", "closer:x"],
     "a timeout that is a Rational" => ["{ :remote => CLOSER, :data => 'x', :connect_timeout => 7/2r }", "closer:x"]
   }.each do |what, (source, received)|
-    it "answers #{what} is taken at its word" do
+    it "#{what}: accepted" do
       expect(ask("#{source}\n")).to eq received
     end
   end
 
-  # What it answers, and the line that says why this is none.
+  # The answer, and the log line with the reason why it is invalid.
   {
     "a BasicObject" => ["BasicObject.new", invalid],
     "a delegator of a Hash" => ["SimpleDelegator.new({ :close => true })", invalid],
     "a Struct" => ["Answer.new(CLOSER)", invalid],
-    "an OpenStruct" => ["OpenStruct.new(:remote => CLOSER)", invalid],
+    "an object that responds to all methods" => ["Open.new", invalid],
     "an object that says it is a Hash" => ["Fake.new", invalid],
     "an object that cannot be inspected" => ["Shy.new", /#{invalid}\(an object that cannot be inspected\)/],
     "an object whose inspect never ends" => ["Endless.new", invalid],
@@ -91,37 +92,38 @@ RSpec.describe "A block that" do
     "a Hash whose default proc raises" => ["Hash.new { raise 'no default' }", "ERROR RuntimeError - no default"],
     "a Hash whose [] raises" => ["Broken.new", "ERROR RuntimeError - broken remote"]
   }.each do |what, (source, line)|
-    it "answers #{what} closes its connection, with one line" do
+    it "#{what}: closes the connection with one ERROR line" do
       expect(ask("#{source}\n")).to eq ""
-      expect_trouble(line)
+      raised = / the proxy block raised at / unless line.to_s.match?(/invalid/)
+      expect_problems(line, *raised)
     end
   end
 
-  it "answers a remote with a NUL is not mistaken for what stands before it" do
+  it "a remote with a NUL is not truncated there" do
     expect(ask("{ :remote => CLOSER.sub(':', %(\\0.example:)) }\n")).to eq ""
-    @expected_trouble = trouble
-    expect(@expected_trouble).to all(match(/invalid remote|Retrying|failed after ten attempts/))
+    @expected_problems = problems
+    expect(@expected_problems).to all(match(/invalid remote|Retrying|failed after ten attempts/))
     expect(closer.sessions).to eq []
   end
 
   { ":close" => "{ :close => HUGE }", ":reply" => "{ :remote => CLOSER, :reply => HUGE, :data => '!' }",
     ":data" => "{ :remote => ECHO, :data => HUGE }" }.each do |key, answer|
-    it "answers 50 MB as #{key} delivers all of it" do
+    it "50 MB as #{key} are delivered" do
       client = connect.write("HUGE = Random.new(1).bytes(#{50 * mebibyte}) unless defined?(HUGE); #{answer}\n")
       client.finish if key == ":data"
       received = client.read_all
       expect(received.bytesize - 50 * mebibyte).to eq(key == ":reply" ? "closer:!".size : 0)
-      expect(Bulk.digest(received[0, 50 * mebibyte])).to eq Bulk.digest(Random.new(1).bytes(50 * mebibyte))
+      expect(Payload.digest(received[0, 50 * mebibyte])).to eq Payload.digest(Random.new(1).bytes(50 * mebibyte))
     end
   end
 
-  it "answers 50 MB as :close to a client that does not read it, and leaves, lets go of it" do
+  it "50 MB as :close are freed when a client disconnects without reading" do
     client = connect.write("{ :close => 'w' * #{50 * mebibyte} }\n")
     expect(client.read(1)).to eq "w"
     client.reset
   end
 
-  # Each is done to `data` before it is routed: the backend gets what the client sent all the same.
+  # Each operation changes `data` before the answer. The backend still receives the client's bytes.
   {
     "empties" => "data.clear", "replaces" => "data.replace('something else')", "grows" => "data << 'x' * 1_000_000",
     "re-encodes" => "data.force_encoding('UTF-16LE')", "freezes" => "data.freeze", "keeps" => "($kept ||= []) << data",
@@ -129,20 +131,20 @@ RSpec.describe "A block that" do
     "gives a singleton to" => "def data.bytesize() 0 end; def data.to_s() raise end",
     "hands to a thread" => "Thread.new { 100.times { data << 'x' } }"
   }.each do |what, source|
-    it "#{what} its data routes what the client sent" do
+    it "a block that #{what} its data: the client's bytes are replayed" do
       request = "#{source}; { :remote => CLOSER }\n"
       expect(connect.write(request).read_all).to eq "closer:#{request}"
     end
   end
 
-  it "freezes its data while it waits for more gets a new String the next time" do
+  it "a block that freezes its data receives a new String at the next call" do
     client = connect.write("wait")
-    proxy.await(answer_line(client, { noop: true }))
+    proxy.await(answer_log_line(client, { noop: true }))
     expect(client.write("ed = data.freeze; { :close => data.frozen?.to_s }\n").read_all).to eq "true"
     expect(ask("{ :close => data.frozen?.to_s }\n")).to eq "false"
   end
 
-  it "answers with its own data, and changes it later, has said what it said" do
+  it "a block that changes its answer's String later does not change the answer" do
     expect(ask("Thread.new { sleep 0.05; data.replace('changed') }; { :close => data }\n")).to start_with "Thread.new"
   end
 end

@@ -2,13 +2,13 @@
 
 require "open3"
 
-# Blocks that raise, whatever and however: one ERROR line, one connection closed, and nobody else notices.
-# The everyday ones are in spec/contract/block_errors_spec.rb.
-RSpec.describe "A block that raises" do
+# Exceptions of every class and kind: one ERROR line, one closed connection, no effect on other connections.
+# Ordinary exceptions are in spec/contract/block_errors_spec.rb.
+RSpec.describe "Unusual block exceptions:" do
   running(:proxy) do
-    Puppet.start(<<~'RUBY')
+    ScriptedProxy.start(<<~'RUBY')
       require "timeout"
-      # Exceptions that fail when they are asked something, each in one method.
+      # Exceptions with one failing method each.
       %w[message to_s inspect detailed_message full_message backtrace class name is_a? == === hash exception].each do |name|
         Lying = {} unless defined?(Lying)
         Lying[name] = Class.new(StandardError) do
@@ -30,9 +30,9 @@ RSpec.describe "A block that raises" do
       end
     RUBY
   end
-  unharmed(:proxy)
+  check_fault_isolation(:proxy)
 
-  # The exceptions of this Ruby, but for those that ask the process to end.
+  # All exception classes of this Ruby, except those that end the process.
   def self.exception_names
     walk = "walk = ->(k) { k <= SystemExit || k <= SignalException ? [] : [k, *k.subclasses.flat_map(&walk)] }"
     source = "#{walk}; puts walk.(Exception).map(&:name).compact"
@@ -42,15 +42,15 @@ RSpec.describe "A block that raises" do
 
   def expect_one_error(source, line)
     expect(ask("#{source}\n")).to eq ""
-    expect_trouble(line)
+    expect_problems(line, /\AWARN .* the proxy block raised at /)
     expect(proxy.settled_log).not_to match(/^connect error/)
   end
 
-  it "any exception that Ruby has closes its connection, and is logged by its name" do
+  it "every exception class closes the connection and is logged by name" do
     names = self.class.exception_names
     expect(names).to include("NoMemoryError", "SystemStackError", "SecurityError", "ScriptError", "Errno::EPIPE")
     names.each { |name| expect(ask("raise Object.const_get('#{name}').allocate\n")).to eq "" }
-    expect_trouble(*names.map { |name| /\AERROR #{name} - / })
+    expect_problems(*names.flat_map { |name| [/\AERROR #{name} - /, /\AWARN .* the proxy block raised/] })
   end
 
   {
@@ -86,24 +86,24 @@ RSpec.describe "A block that raises" do
     "one whose message is not text" => ["raise \"\\xff\\xfe\\0\".b", /\AERROR RuntimeError - /],
     "one whose message is UTF-16" => ["raise 'wide'.encode('UTF-16LE')", "ERROR RuntimeError - wide"]
   }.each do |what, (source, line)|
-    it "#{what} closes its connection, with one line" do
+    it "#{what}: closes the connection with one ERROR line" do
       expect_one_error(source, line)
     end
   end
 
   %w[message to_s inspect detailed_message full_message backtrace class name is_a? == === hash].each do |method|
-    it "one that fails when it is asked for its #{method} closes its connection, with one line" do
+    it "an exception whose #{method} raises closes the connection with one ERROR line" do
       expect_one_error("raise Lying['#{method}'].allocate", /\AERROR .* - /)
     end
   end
 
-  it "one that will not be raised closes its connection, with one line" do
+  it "an exception that cannot be raised closes the connection with one ERROR line" do
     expect_one_error("raise Lying['exception'].allocate", "ERROR RuntimeError - asked for its exception")
   end
 
-  it "serves it again afterwards: nothing is left of what it raised" do
+  it "the block is called for later connections, and the exception is freed" do
     20.times { ask("deeper(0)\n") }
-    expect_trouble(*["ERROR SystemStackError - stack level too deep"] * 20)
+    expect_problems(*["ERROR SystemStackError - stack level too deep", /\AWARN .* the proxy block raised/] * 20)
     expect(ask("{ :close => ($! || 'nothing').to_s }\n")).to eq "nothing"
   end
 end

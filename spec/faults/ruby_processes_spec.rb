@@ -1,13 +1,13 @@
 # frozen_string_literal: true
 
-# Blocks that make processes. Programs that fork, or become a daemon, before `run` are in
+# Blocks that create processes. Programs that fork or become a daemon before `run` are in
 # spec/contract/embedding_spec.rb.
-RSpec.describe "A block" do
+RSpec.describe "Child processes of a block:" do
   running(:echo) { Backends.echo }
 
-  describe "that makes another process" do
-    running(:proxy) { Puppet.start }
-    unharmed(:proxy)
+  describe "spawn and fork" do
+    running(:proxy) { ScriptedProxy.start }
+    check_fault_isolation(:proxy)
 
     {
       "and waits for its output" => ["{ :close => `echo from a shell` }", "from a shell\n"],
@@ -21,15 +21,15 @@ RSpec.describe "A block" do
       "by fork, which is killed" => ["Process.wait(fork { Process.kill(9, $$) }); { :close => $?.termsig.to_s }", "9"],
       "by fork, which collects and ends" => ["Process.wait(fork { GC.start }); { :close => $?.success?.to_s }", "true"]
     }.each do |what, (source, received)|
-      it "#{what} answers" do
+      it "#{what}: the block answers" do
         expect(ask("#{source}\n")).to eq received
       end
     end
 
-    # The child has copies of all the sockets.
-    it "that lives on still closes its connections" do
-      relay = connect.write(Puppet.to(echo))
-      expect(relay.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+    # The child has copies of all sockets.
+    it "a child that lives on does not keep connections open" do
+      relay = connect.write(ScriptedProxy.route_to(echo))
+      expect(relay.read(ScriptedProxy.route_to(echo).size)).to eq ScriptedProxy.route_to(echo)
       child = ask("child = fork { sleep }; { :close => child.to_s }\n").to_i
       expect(ask("{ :close => 'closed' }\n")).to eq "closed"
       expect(relay.write("still there?").read(12)).to eq "still there?"
@@ -38,7 +38,7 @@ RSpec.describe "A block" do
       ask("Process.kill(:KILL, #{child}); Process.wait(#{child}); { :close => true }\n")
     end
 
-    it "that lives on is no server: a signal ends it, and nobody else" do
+    it "a child that lives on is not a server: a signal ends only the child" do
       begun = "reader, writer = IO.pipe; child = fork { writer.puts; sleep }; reader.gets"
       child = ask("#{begun}; { :close => child.to_s }\n").to_i
       Process.kill("TERM", child)
@@ -46,15 +46,15 @@ RSpec.describe "A block" do
     end
   end
 
-  # Ruby frees what the child has copies of when that ends in the ordinary way.
-  describe "whose child ends like any program" do
+  # A child that exits regularly runs the finalizers of its copies.
+  describe "a child that exits" do
     directory = Dir.mktmpdir("proxymachine-sockets")
     sockets = %w[listener admin].to_h { |name| [name, File.join(directory, name)] }
     after(:context) { FileUtils.rm_rf(directory) }
 
     [[], ["--workers", "2"]].each do |arguments|
-      it "leaves the server its sockets#{" with workers" if arguments.any?}" do
-        config = "#{Puppet::CONFIG}listen 'unix:#{sockets["listener"]}'\nadmin 'unix:#{sockets["admin"]}'\n"
+      it "does not close the server's sockets#{" with workers" if arguments.any?}" do
+        config = "#{ScriptedProxy::CONFIG}listen 'unix:#{sockets["listener"]}'\nadmin 'unix:#{sockets["admin"]}'\n"
         proxy = ProxyProcess.new(config, args: ["-h", "127.0.0.1", "-p", "0", *arguments])
         proxy.await(/istening on /)
         eventually { expect(sockets.values).to all(satisfy { |path| File.socket?(path) }) }
@@ -69,13 +69,13 @@ RSpec.describe "A block" do
     end
   end
 
-  # The child comes back into a server whose threads it does not have.
-  describe "that forks without a block" do
-    let(:proxy) { Puppet.start }
+  # The child returns into the server without the server's threads.
+  describe "fork without a block" do
+    let(:proxy) { ScriptedProxy.start }
 
-    it "serves on, and the child is told so and ends" do
-      relay = connect.write(Puppet.to(echo))
-      expect(relay.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+    it "leaves the server running; the child gets an error and ends" do
+      relay = connect.write(ScriptedProxy.route_to(echo))
+      expect(relay.read(ScriptedProxy.route_to(echo).size)).to eq ScriptedProxy.route_to(echo)
       expect(ask("child = fork; Process.wait(child) if child; { :close => $?.exitstatus.to_s }\n")).to eq "1"
       expect(proxy.stderr).to match(/\Aproxymachine: the server does not survive a fork.*\n\z/)
       expect(relay.write("still there?").read(12)).to eq "still there?"
@@ -84,7 +84,7 @@ RSpec.describe "A block" do
       expect(proxy.wait).to be_success
     end
 
-    it "in a callback serves on, too" do
+    it "in a callback leaves the server running" do
       proxy = ProxyProcess.start(<<~RUBY)
         proxy { |data| data == "x" ? { :remote => #{Backends.closing.address.inspect} } : { :close => $?.exitstatus.to_s } }
         proxy_connect_error { child = fork and Process.wait(child) }
@@ -93,19 +93,19 @@ RSpec.describe "A block" do
       expect(ask("?", proxy)).to eq "1"
     end
 
-    it "several times over serves on" do
+    it "several times leaves the server running" do
       5.times do
         expect(ask("child = fork; Process.wait(child) if child; { :close => $?.exitstatus.to_s }\n")).to eq "1"
       end
     end
   end
 
-  # Process.daemon forks, and the parent, where the server's threads are, ends: there is no server any more.
-  describe "that becomes a daemon" do
-    it "ends the server, whose connections are closed and do not hang" do
-      proxy = Puppet.start
-      relay = connect(proxy).write(Puppet.to(echo))
-      expect(relay.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+  # Process.daemon forks and ends the parent, which has the server's threads.
+  describe "Process.daemon" do
+    it "ends the server and closes its connections" do
+      proxy = ScriptedProxy.start
+      relay = connect(proxy).write(ScriptedProxy.route_to(echo))
+      expect(relay.read(ScriptedProxy.route_to(echo).size)).to eq ScriptedProxy.route_to(echo)
       client = connect(proxy).write("Process.daemon(true, true); { :close => true }\n")
       expect(proxy.wait).to be_success
       expect([relay, client]).to all(be_ended)

@@ -1,26 +1,26 @@
 # frozen_string_literal: true
 
-# Twenty Ruby threads beside the server. Ruby lets each run for 100 ms, so that whoever needs Ruby waits for two seconds
-# of processor time: decisions do, established connections do not.
-RSpec.describe "A server beside twenty busy threads" do
+# Twenty busy Ruby threads beside the server. Ruby's time slice is 100 ms, so that a decision waits for two seconds of
+# processor time. Established connections do not wait.
+RSpec.describe "Twenty busy Ruby threads:" do
   running(:echo) { Backends.echo }
-  # They are busy for as long as the file is there.
+  # The threads are busy while the file exists.
   running(:proxy) do
-    Puppet.start(<<~RUBY)
+    ScriptedProxy.start(<<~RUBY)
       BUSY = LOG_FILE
       def twenty(&work) 20.times { Thread.new { work.call while File.exist?(BUSY) } } end
     RUBY
   end
-  unharmed(:proxy)
+  check_fault_isolation(:proxy)
 
   let(:sign) { File.join(proxy.dir, "log") }
   before { File.write(sign, "") }
-  # Declared last, this runs first: before it is looked whether all is well.
+  # Declared last, this hook runs before the check of fault isolation.
   after { FileUtils.rm_f(sign) }
 
   def relay
-    connect.write(Puppet.to(echo)).tap do |client|
-      expect(client.read(Puppet.to(echo).size)).to eq Puppet.to(echo)
+    connect.write(ScriptedProxy.route_to(echo)).tap do |client|
+      expect(client.read(ScriptedProxy.route_to(echo).size)).to eq ScriptedProxy.route_to(echo)
     end
   end
 
@@ -31,7 +31,7 @@ RSpec.describe "A server beside twenty busy threads" do
     "that read and write" => "IO.pipe { |reader, writer| writer << 'x'; reader.readpartial(1) }",
     "that come and go" => "Thread.new { 1 }.join"
   }.each do |what, work|
-    it "#{what} passes on what is established, and decides in the end" do
+    it "established connections are relayed, and decisions are made in the end: #{what}" do
       established = relay
       expect(ask("twenty { #{work} }; { :close => 'begun' }\n")).to eq "begun"
       200.times { |number| expect(established.write(number.to_s.rjust(8)).read(8)).to eq number.to_s.rjust(8) }
@@ -40,8 +40,9 @@ RSpec.describe "A server beside twenty busy threads" do
     end
   end
 
-  it "hears QUIT" do
-    other = Puppet.start("BUSY = #{sign.inspect}\n20.times { Thread.new { sleep 0.001 while File.exist?(BUSY) } }")
+  it "QUIT is handled" do
+    busy = "20.times { Thread.new { sleep 0.001 while File.exist?(BUSY) } }"
+    other = ScriptedProxy.start("BUSY = #{sign.inspect}\n#{busy}")
     other.signal("QUIT")
     expect(other.wait).to be_success
   end

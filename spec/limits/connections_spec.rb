@@ -1,10 +1,10 @@
 # frozen_string_literal: true
 
-# As many connections as there is room for: the system's queue holds the others.
-RSpec.describe "A server with a limit of connections" do
+# The limit of connections: further clients wait in the kernel's backlog.
+RSpec.describe "Connection limit:" do
   greeting = "proxy { |data| { :close => data.upcase } }"
 
-  it "lets the next one wait, says so once, and serves it when one leaves" do
+  it "the next client waits, which is logged once, and is served when a connection ends" do
     proxy = ProxyProcess.start("max_connections 3\n#{greeting}")
     held = Array.new(3) { connect(proxy) }
     waiting = Array.new(2) { connect(proxy).write("hello") }
@@ -12,12 +12,12 @@ RSpec.describe "A server with a limit of connections" do
     expect(waiting).to all(be_quiet)
     held.first.reset
     expect(waiting.map(&:read_all)).to eq %w[HELLO HELLO]
+    eventually { expect(proxy.lines.grep(/Accepted/).size).to be >= 5 }
     expect(proxy.lines.grep(/WARN/).size).to eq 1
-    expect(proxy.lines.grep(/Accepted/).size).to be >= 5
     held.each(&:stop)
   end
 
-  it "ends when it is told to, though it is full and some wait" do
+  it "a full server with waiting clients ends on a signal" do
     proxy = ProxyProcess.start("max_connections 1\n#{greeting}")
     held = connect(proxy)
     proxy.await(/Accepted/)
@@ -28,7 +28,7 @@ RSpec.describe "A server with a limit of connections" do
     waiting.stop
   end
 
-  it "takes its limit from that of descriptors, which it raises as far as it may" do
+  it "the default follows the descriptor limit, which the server raises to the hard limit" do
     config = "proxy { |data| { :close => Process.getrlimit(:NOFILE).inspect } }"
     raising = ["bash", "-c", 'ulimit -Sn 100 && ulimit -Hn 1000 && exec "$@"', "bash"]
     expect(ask("x", ProxyProcess.start(config, through: raising))).to eq "[1000, 1000]"
@@ -40,7 +40,7 @@ RSpec.describe "A server with a limit of connections" do
     clients.each(&:stop)
   end
 
-  it "says that no descriptor is left for a backend, and serves on" do
+  it "a missing descriptor for a backend is logged, and the server goes on" do
     echo = Backends.echo
     proxy = ProxyProcess.start(<<~RUBY, rlimit_nofile: 40)
       max_connections 100
@@ -55,7 +55,7 @@ RSpec.describe "A server with a limit of connections" do
     used = cpu_seconds(proxy)
     sleep 1
     share = (cpu_seconds(proxy) - used) / (Process.clock_gettime(Process::CLOCK_MONOTONIC) - before)
-    expect(share).to be < 0.5 # nothing spins
+    expect(share).to be < 0.5 # no busy loop
     clients.each(&:stop)
     eventually { expect(proxy.connections).to eq 0 }
     expect(connect(proxy).write("route").read(5)).to eq "route"

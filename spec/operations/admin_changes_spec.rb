@@ -1,10 +1,10 @@
 # frozen_string_literal: true
 
-# The admin address through reloads and upgrades.
-RSpec.describe "The admin address" do
+# The admin address across reloads and upgrades.
+RSpec.describe "Admin across changes:" do
   let(:config) { "proxy { { :close => Process.pid.to_s } }" }
 
-  it "stays when the config is reloaded, and tells the new settings" do
+  it "a reload keeps the address and shows the new settings" do
     proxy = ProxyProcess.start("admin 0\nidle_timeout 5\n#{config}")
     expect(Admin.status(proxy)["settings"]).to include("name" => "idle_timeout", "value" => "5")
     File.write(proxy.config_path, "admin 1\nidle_timeout 7.5\nmax_connections 77\n#{config}")
@@ -19,7 +19,7 @@ RSpec.describe "The admin address" do
     end
   end
 
-  it "that cannot be had is named by -t" do
+  it "-t reports an address that cannot be bound" do
     path = File.join(Dir.mktmpdir("proxymachine-spec"), "config.rb")
     File.write(path, "admin 'unix:/nonexistent/admin.sock'\n#{config}")
     child = Child.new(*ProxyProcess.command, "-t", "-c", path)
@@ -29,10 +29,10 @@ RSpec.describe "The admin address" do
     FileUtils.rm_rf(File.dirname(path))
   end
 
-  describe "in an upgrade" do
+  describe "an upgrade" do
     before { @dir = Dir.mktmpdir("proxymachine-admin") }
 
-    # The successor is nobody's child.
+    # The new process is not a child of this one.
     after do
       Process.kill(:KILL, @successor) if @successor
       FileUtils.rm_rf(@dir)
@@ -43,7 +43,7 @@ RSpec.describe "The admin address" do
       @successor = proxy.await(/INFO Upgraded: process \d+ has taken over/)[/\d+/].to_i
     end
 
-    # The status codes of one request after the other.
+    # Sends requests one after another and returns their status codes.
     def ask_until(uri)
       codes = []
       loop do
@@ -53,7 +53,7 @@ RSpec.describe "The admin address" do
       end
     end
 
-    it "is taken over by the new process, and answers all the time" do
+    it "hands the address over to the new process without a failed request" do
       proxy = ProxyProcess.start("admin 0\n#{config}")
       uri = Admin.uri(proxy)
       asking = Thread.new { ask_until(uri) { @successor } }
@@ -62,7 +62,7 @@ RSpec.describe "The admin address" do
       eventually { expect(Admin.status(proxy)["program"]["pid"]).to eq @successor }
     end
 
-    it "does not take what it takes over for something that happens now" do
+    it "does not count inherited totals as new events" do
       proxy = ProxyProcess.start("admin 0\n#{config}")
       200.times { ask("x", proxy) }
       upgrade(proxy)
@@ -74,7 +74,7 @@ RSpec.describe "The admin address" do
       expect(status["seconds"].map { |second| second["accepted"] }.max).to be < 50
     end
 
-    it "keeps the file of its Unix socket" do
+    it "keeps the file of the Unix socket" do
       path = File.join(@dir, "admin.sock")
       proxy = ProxyProcess.start("admin 'unix:#{path}'\n#{config}")
       upgrade(proxy)

@@ -1,26 +1,27 @@
 # frozen_string_literal: true
 
 require "proxymachine/errors"
-require "proxymachine/descriptors"
+require "proxymachine/server/descriptor_limit"
 
-# The address of the setting `admin`: always answered, by whoever may ask, and in nobody's way.
-RSpec.describe "The admin address" do
+# The HTTP server of the setting `admin`: availability, permissions and independence from Ruby.
+RSpec.describe "Admin server:" do
   describe "of a running proxy" do
     running(:echo) { Backends.echo }
-    running(:proxy) { Puppet.start("admin 0") }
+    running(:proxy) { ScriptedProxy.start("admin 0") }
 
-    it "is one of the loopback if only a port is given" do
+    it "a port alone means the loopback" do
       expect(Admin.uri(proxy).host).to eq "127.0.0.1"
     end
 
-    it "says that the proxy is there, and ready" do
+    it "answers health and readiness checks" do
       expect(Admin.get(proxy, "/healthz")).to eq "ok\n"
       expect(Admin.get(proxy, "/readyz")).to eq "running\n"
     end
 
-    it "tells the state as JSON" do
-      client = connect.write(Puppet.to(echo)).tap { |c| c.read(10) }
-      status = Admin.status(proxy)
+    it "has the state as JSON" do
+      client = connect.write(ScriptedProxy.route_to(echo)).tap { |c| c.read(10) }
+      # An earlier connection may still be closing.
+      status = eventually { Admin.status(proxy).then { |now| now if now["connections"]["current"] == 1 } }
       expect(status["state"]).to eq "running"
       expect(status["connections"]).to include("current" => 1, "total" => a_value >= 1, "limit" => a_value > 1)
       expect(status["program"]).to include("name" => "config", "pid" => proxy.pid, "ruby" => RUBY_VERSION)
@@ -31,9 +32,10 @@ RSpec.describe "The admin address" do
       eventually { expect(Admin.status(proxy)["connections"]["current"]).to eq 0 }
     end
 
-    it "says of each answer what it is, and that it is not to be kept" do
+    it "sets content type and no-store in each response" do
       kinds = { "/" => "text/html; charset=utf-8", "/metrics" => "text/plain; version=0.0.4; charset=utf-8",
-                "/status.json" => "application/json", "/readyz" => "text/plain; charset=utf-8" }
+                "/status.json" => "application/json", "/status.txt" => "text/plain; charset=utf-8",
+                "/readyz" => "text/plain; charset=utf-8" }
       kinds.each do |path, kind|
         answer = Admin.request(proxy, path)
         expect(answer["Content-Type"]).to eq kind
@@ -43,23 +45,23 @@ RSpec.describe "The admin address" do
       end
     end
 
-    it "has nothing elsewhere, and nothing to change" do
+    it "rejects other paths and methods" do
       expect(Admin.request(proxy, "/config").code).to eq "404"
       answer = Admin.request(proxy, "/status.json", method: "Post")
       expect([answer.code, answer["Allow"]]).to eq ["405", "GET, HEAD"]
     end
 
-    it "answers HEAD as GET, without the body" do
+    it "answers HEAD like GET, without the body" do
       answer = Admin.request(proxy, "/healthz", method: "Head")
       expect([answer.code, answer["Content-Length"], answer.body]).to eq ["200", "3", nil]
     end
 
-    it "does not answer a page from elsewhere that has given its name this address" do
+    it "rejects DNS rebinding: a foreign Host header" do
       expect(Admin.request(proxy, "/status.json", Host: "evil.example").code).to eq "421"
       expect(Admin.request(proxy, "/status.json", Host: "localhost:80").code).to eq "200"
     end
 
-    it "refuses what is no HTTP or too long" do
+    it "rejects invalid and oversized requests" do
       uri = Admin.uri(proxy)
       { "\x16\x03\x01\r\n\r\n" => /\AHTTP\S* 400 /, "GET / HTTP/1.1\r\nX: #{"x" * 20_000}" => /\AHTTP\S* 431 / }
         .each do |request, answer|
@@ -69,8 +71,8 @@ RSpec.describe "The admin address" do
         end
     end
 
-    it "is not kept waiting by a Ruby that is busy" do
-      busy = Puppet.start("admin 0")
+    it "does not wait for a busy Ruby" do
+      busy = ScriptedProxy.start("admin 0")
       connect(busy).write("puts 'burning'; loop {}\n")
       eventually { busy.stdout.include?("burning") }
       expect(Admin.status(busy)["connections"]["current"]).to eq 1
@@ -78,10 +80,10 @@ RSpec.describe "The admin address" do
     end
   end
 
-  it "goes on during a drain, in which the proxy is not ready, and ends with it" do
+  it "answers during a drain as not ready, and ends with the process" do
     echo = Backends.echo
-    proxy = Puppet.start("admin 0")
-    client = connect(proxy).write(Puppet.to(echo)).tap { |c| c.read(10) }
+    proxy = ScriptedProxy.start("admin 0")
+    client = connect(proxy).write(ScriptedProxy.route_to(echo)).tap { |c| c.read(10) }
     uri = Admin.uri(proxy)
     proxy.signal("QUIT")
     eventually { expect(Admin.request(proxy, "/readyz").code).to eq "503" }
@@ -93,12 +95,12 @@ RSpec.describe "The admin address" do
     expect { TCPSocket.new(uri.host, uri.port) }.to raise_error(Errno::ECONNREFUSED)
   end
 
-  it "is the command line's if that names one" do
-    proxy = Puppet.start("admin 'unix:/nonexistent/socket'", args: %w[-h 127.0.0.1 -p 0 --admin=127.0.0.1:0])
+  it "the flag takes precedence over the config" do
+    proxy = ScriptedProxy.start("admin 'unix:/nonexistent/socket'", args: %w[-h 127.0.0.1 -p 0 --admin=127.0.0.1:0])
     expect(Admin.get(proxy, "/healthz")).to eq "ok\n"
   end
 
-  it "that cannot be had is said at the start" do
+  it "an address that cannot be bound is an error at the start" do
     taken = TCPServer.new("127.0.0.1", 0)
     child = ProxyProcess.new("admin #{taken.local_address.ip_port}\nproxy { :close }")
     expect(child.wait.exitstatus).to eq 1
@@ -107,12 +109,12 @@ RSpec.describe "The admin address" do
     taken.close
   end
 
-  it "has descriptors of its own kept back" do
-    descriptors = ProxyMachine::Descriptors
+  it "has reserved descriptors" do
+    descriptors = ProxyMachine::Server::DescriptorLimit
     expect(descriptors.connections - descriptors.connections(admin: true)).to be_between(16, 40)
   end
 
-  describe "that is a Unix socket" do
+  describe "a Unix socket" do
     before { @dir = Dir.mktmpdir("proxymachine-admin") }
     after { FileUtils.rm_rf(@dir) }
 
@@ -123,18 +125,18 @@ RSpec.describe "The admin address" do
       Admin.at(path, "/healthz")
     end
 
-    it "is only for its owner, and gone in the end" do
-      proxy = Puppet.start(config)
+    it "is accessible to its owner only, and removed at the end" do
+      proxy = ScriptedProxy.start(config)
       expect(healthz).to end_with "\r\n\r\nok\n"
       expect(File.stat(path).mode & 0o777).to eq 0o600
-      expect(proxy.log).to include "Metrics and status on unix:#{path}\n"
+      proxy.await("INFO Metrics and status on unix:#{path}")
       proxy.signal("QUIT")
       proxy.wait
       expect(File.exist?(path)).to be false
     end
 
-    it "is gone even if a block does not let the process end in order" do
-      proxy = Puppet.start(config)
+    it "is removed even if a block prevents a regular end" do
+      proxy = ScriptedProxy.start(config)
       connect(proxy).write("loop { begin; sleep; rescue Exception; puts 'no'; end }\n")
       eventually { Admin.at(path, "/status.json").include?('"current":1') }
       proxy.signal("INT")
@@ -144,17 +146,17 @@ RSpec.describe "The admin address" do
       expect(File.exist?(path)).to be false
     end
 
-    it "is taken over from a proxy that was killed" do
-      proxy = Puppet.start(config)
+    it "is replaced after a proxy was killed" do
+      proxy = ScriptedProxy.start(config)
       proxy.signal("KILL")
       proxy.wait
-      Puppet.start(config)
+      ScriptedProxy.start(config)
       expect(healthz).to end_with "ok\n"
     end
 
-    it "belongs to the user that the proxy becomes", if: Process.uid.zero? do
+    it "belongs to the user that the proxy switches to", if: Process.uid.zero? do
       FileUtils.chmod(0o777, @dir)
-      proxy = Puppet.start(config, args: %w[-h 127.0.0.1 -p 0 --user nobody])
+      proxy = ScriptedProxy.start(config, args: %w[-h 127.0.0.1 -p 0 --user nobody])
       expect(healthz).to end_with "ok\n"
       expect(File.stat(path).uid).to eq Etc.getpwnam("nobody").uid
       proxy.signal("QUIT")

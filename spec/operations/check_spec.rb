@@ -2,13 +2,13 @@
 
 require "open3"
 
-# `proxymachine -t` and `proxymachine --route`: to look before one leaps.
-RSpec.describe "proxymachine" do
+# `proxymachine -t` checks a config; `proxymachine --route` shows the answer for given data.
+RSpec.describe "Dry runs:" do
   let(:dir) { Dir.mktmpdir("proxymachine-spec") }
 
   after { FileUtils.rm_rf(dir) }
 
-  # Its output, its errors and its exit status.
+  # Returns standard output, standard error and exit status.
   def run(config, *arguments, input: "")
     path = File.join(dir, "config.rb")
     File.write(path, config)
@@ -17,18 +17,37 @@ RSpec.describe "proxymachine" do
   end
 
   describe "-t" do
-    it "says that a good config is ok" do
-      expect(run("proxy { :close }", "-t", "-h", "127.0.0.1", "-p", "0")).to eq ["configuration ok\n", "", 0]
+    it "accepts a valid config" do
+      expect(run("proxy { :close }", "-t", "-h", "127.0.0.1", "-p", "0")).to match [/\Aconfiguration ok$/, "", 0]
     end
 
-    it "takes an address that is in use for that of the running server" do
+    it "says what the config can take on this machine, and what limits it" do
+      hosts = %w[-h 127.0.0.1 -p 0]
+      out, = run("proxy { :close }", "-t", *hosts)
+      descriptors = Process.getrlimit(:NOFILE).last.to_s.gsub(/(?<=\d)(?=(\d{3})+\z)/, ",")
+      expect(out).to match(/^capacity: [\d,]+ connections at once, limited by the #{descriptors} descriptors of this/)
+        .and match(/^to one backend address: [\d,]+ connections at once, limited by net\.ipv4\.ip_local_port_range;/)
+      out, = run("max_connections 50; proxy { :close }", "-t", *hosts, "--workers", "2")
+      expect(out).to match(/^capacity: 100 connections at once in 2 workers, limited by max_connections; /)
+    end
+
+    it "names the number of connections to which the server then limits itself" do
+      config = "admin '127.0.0.1:0'; proxy { :close }"
+      out, = run(config, "-t", "-h", "127.0.0.1", "-p", "0")
+      proxy = ProxyProcess.start(config)
+      admin = proxy.await(%r{Metrics and status on http://})[%r{http://\S+}]
+      limit = JSON.parse(Net::HTTP.get(URI("#{admin}status.json"))).dig("connections", "limit")
+      expect(out[/capacity: ([\d,]+)/, 1].delete(",").to_i).to be_within(10).of(limit)
+    end
+
+    it "accepts an address in use, because the running server has it" do
       TCPServer.open("127.0.0.1", 0) do |server|
         address = "127.0.0.1:#{server.local_address.ip_port}"
         expect(run("listen '#{address}'; proxy { :close }", "--check").last).to eq 0
       end
     end
 
-    it "leaves the file of a Unix socket alone" do
+    it "does not touch the file of a Unix socket" do
       path = File.join(dir, "socket")
       UNIXServer.open(path) do
         expect(run("listen 'unix:#{path}'; proxy { :close }", "-t").last).to eq 0
@@ -36,15 +55,60 @@ RSpec.describe "proxymachine" do
       end
     end
 
-    it "makes neither the access log nor the pidfile" do
+    it "creates neither access log nor pidfile" do
       made = %w[log pid].map { |name| File.join(dir, name) }
       expect(run("access_log #{made.first.inspect}; proxy { :close }", "-t", "--pidfile", made.last).last).to eq 0
       expect(made.select { |path| File.exist?(path) }).to be_empty
     end
 
-    it "says that the pidfile cannot be written" do
+    it "reports an unwritable pidfile" do
       expect(run("proxy { :close }", "-t", "--pidfile", "/no/such/pid"))
         .to match ["", %r{\Aproxymachine: cannot write the pidfile /no/such/pid: No such file}, 1]
+    end
+
+    {
+      "pidfile" => %w[--pidfile FILE/pid], "access log" => %w[--access-log FILE/log],
+      "socket" => %w[--bind unix:FILE/s],
+      "admin's socket" => %w[--admin unix:FILE/s]
+    }.each do |what, arguments|
+      it "reports the path of a #{what} that lies below a file" do
+        file = File.join(dir, "file")
+        File.write(file, "")
+        _, err, status = run("proxy { :close }", "-t", *arguments.map { |text| text.sub("FILE", file) })
+        expect(status).to eq 1
+        expect(err).to match(/\Aproxymachine: cannot .*: Not a directory/)
+      end
+    end
+
+    {
+      "a name that is too long" => [->(dir) { File.join(dir, "x" * 256) }, /File name too long/],
+      "a link into a missing directory" => [->(dir) { link(dir, "/no/such/file") }, /No such file/],
+      "a loop of links" => [->(dir) { link(dir, File.join(dir, "link")) }, /Too many levels of symbolic links/]
+    }.each do |what, (path, reason)|
+      it "refuses logs with #{what}, as the start does" do
+        %w[--access-log --tls-key-log].each do |log|
+          [["-t"], []].each do |check|
+            FileUtils.rm_f(File.join(dir, "link"))
+            expect(run("proxy { :close }", log, path[dir], "-p", "0", *check)).to match ["", reason, 1]
+          end
+        end
+      end
+    end
+
+    def self.link(dir, target)
+      File.join(dir, "link").tap { |link| File.symlink(target, link) }
+    end
+
+    it "refuses a key log that is no regular file, as the start does" do
+      [["-t"], []].each do |check|
+        expect(run("proxy { :close }", "--tls-key-log", "/dev/null", "-p", "0", *check))
+          .to match ["", /cannot write the TLS key log .*: it is no regular file/, 1]
+      end
+    end
+
+    it "reports a pidfile that is a link" do
+      File.symlink("/nowhere", File.join(dir, "link"))
+      expect(run("proxy { :close }", "-t", "--pidfile", File.join(dir, "link"))[1]).to match(/cannot write the pidfile/)
     end
 
     {
@@ -67,7 +131,7 @@ RSpec.describe "proxymachine" do
                                         %r{cannot listen on unix:/no/such}],
       "a user that does not exist" => ["run_as 'no-such-user'; proxy { :close }", /cannot run as no-such-user/]
     }.each do |what, (config, reason)|
-      it "says what is wrong: #{what}" do
+      it "reports #{what}" do
         out, err, status = run(config, "-t")
         expect([out, status]).to eq ["", 1]
         expect(err).to match(reason)
@@ -76,32 +140,32 @@ RSpec.describe "proxymachine" do
   end
 
   describe "--route" do
-    it "shows the answer, and what it means" do
+    it "prints the answer and its meaning" do
       config = "proxy { |data| { :remote => '10.0.0.1:80', :data => data.upcase, :reply => 'hi' } }"
       expect(run(config, "--route", "-", input: "hello")).to eq [<<~TEXT, "", 0]
-        after 5 bytes: {:remote=>"10.0.0.1:80", :data=>"HELLO", :reply=>"hi"}
+        after 5 bytes: #{{ remote: "10.0.0.1:80", data: "HELLO", reply: "hi" }.inspect}
           connects to 10.0.0.1:80, sends it 5 bytes instead of what has come, says 2 bytes to the client
       TEXT
     end
 
-    it "goes on, chunk by chunk, until there is a decision" do
+    it "passes chunk after chunk until the decision" do
       path = File.join(dir, "bytes")
       File.binwrite(path, "x" * 40_000)
       config = "proxy { |data| data.size > 20_000 ? { :close => 'enough' } : :noop }"
       expect(run(config, "--route", path)).to eq [<<~TEXT, "", 0]
         after 16384 bytes: :noop
           waits for more
-        after 32768 bytes: {:close=>"enough"}
+        after 32768 bytes: #{{ close: "enough" }.inspect}
           says 6 bytes and closes the connection
       TEXT
     end
 
-    it "ends with 1 if there is none" do
+    it "exits with 1 without a decision" do
       expect(run("proxy { :noop }", "--route", "-", input: "abc"))
         .to eq ["after 3 bytes: :noop\n  waits for more\nno decision after 3 bytes\n", "", 1]
     end
 
-    it "asks the one for clients that have said nothing, first" do
+    it "calls proxy_accept first" do
       accept = "proxy_accept { |client| client.ip == '127.0.0.1' ? %s : nil }"
       greet = "{ :noop => true, :reply => '220' }"
       expect(run("#{format(accept, greet)}; proxy { :close }", "--route", "-", input: "x")).to eq [<<~TEXT, "", 0]
@@ -114,30 +178,90 @@ RSpec.describe "proxymachine" do
         .to eq "at once: :close\n  closes the connection\n"
     end
 
-    it "stops at max_preread, as the server does" do
+    it "stops at max_preread, like the server" do
       out, _, status = run("max_preread 5; proxy { :noop }", "--route", "-", input: "1234567")
       expect([out, status]).to match [/\Aafter 7 bytes: .*^no decision after 7 bytes: max_preread closes it\n\z/m, 1]
     end
 
-    it "asks the block of a listener" do
+    it "calls the block of the named listener" do
       config = "listen '127.0.0.1:1', :name => :web\nproxy(:web) { |data, client| { :close => client.listener.to_s } }"
-      expect(run(config, "--route", "-", "--listener", "web", input: "x").first).to include ':close=>"web"'
+      expect(run(config, "--route", "-", "--listener", "web", input: "x").first).to include({ close: "web" }.inspect)
       expect(run(config, "--route", "-",
                  input: "x")[1]).to match(/no proxy block for clients without a listener's name/)
     end
 
-    it "says what is wrong with an answer" do
+    it "calls the block of a listener with TLS as for decrypted bytes" do
+      config = "listen '127.0.0.1:1', :tls => certificates('#{TlsFiles.shared("proxy.example")}')\n" \
+               "proxy { |data, client| { :close => [data, client.tls.version, client.tls.sni].inspect } }"
+      expect(run(config, "--route", "-", input: "x").first)
+        .to include({ close: ["x", "TLSv1.3", nil].inspect }.inspect)
+    end
+
+    describe "with an answer that ends TLS" do
+      let(:router) { <<~RUBY }
+        CERTIFICATES = certificates("#{TlsFiles.shared("proxy.example")}")
+        proxy do |data, client|
+          next({ :noop => "S", :tls => CERTIFICATES }) if data == "upgrade"
+          next({ :tls => CERTIFICATES }) if data.getbyte(0) == 0x16
+          { :close => "\#{data} \#{client.tls&.sni.inspect}" }
+        end
+      RUBY
+      let(:hello) { File.join(dir, "hello").tap { |path| File.binwrite(path, Capture.read("tls/curl")) } }
+
+      it "shows the answers to the decrypted bytes of the next file" do
+        out, err, status = run(router, "--route", hello, "--route", "-", input: "GET")
+        expect([out.lines.last(3), err, status]).to eq [[
+          "  ends TLS here, then asks again about the decrypted bytes\n",
+          "after 3 decrypted bytes: #{{ close: 'GET "www.example.com"' }.inspect}\n",
+          "  says 21 bytes and closes the connection\n"
+        ], "", 0]
+      end
+
+      it "goes on after an upgrade in the middle of a protocol" do
+        path = File.join(dir, "clear").tap { |file| File.write(file, "upgrade") }
+        out, err, status = run(router, "--route", path, "--route", "-", input: "x")
+        expect([out.lines.values_at(1, 2), err, status]).to eq [[
+          "  says 1 byte and ends TLS here, then asks again about the decrypted bytes\n",
+          "after 1 decrypted bytes: #{{ close: "x nil" }.inspect}\n"
+        ], "", 0]
+      end
+
+      it "says how to go on without a further file" do
+        out, _, status = run(router, "--route", "-", input: "upgrade")
+        expect([out.lines.last, status]).to eq ["  (another --route FILE shows the answers to them)\n", 0]
+      end
+
+      it "refuses to end TLS twice" do
+        path = File.join(dir, "clear").tap { |file| File.write(file, "upgrade") }
+        _, err, status = run(router, "--route", path, "--route", "-", input: "upgrade")
+        expect([err, status]).to match [/the answer means nothing: TLS has ended already on this connection/, 1]
+      end
+
+      it "exits with 1 if the decrypted bytes decide nothing" do
+        config = router.sub("{ :close", "next :noop if client.tls\n{ :close")
+        out, _, status = run(config, "--route", hello, "--route", "-", input: "GET")
+        expect([out.lines.last, status]).to eq ["no decision after 3 decrypted bytes\n", 1]
+      end
+
+      it "asks about the file as decrypted bytes if proxy_accept ends TLS" do
+        config = "proxy_accept { { :tls => certificates('#{TlsFiles.shared("proxy.example")}') } }; proxy { :close }"
+        out, _, status = run(config, "--route", "-", input: "GET")
+        expect([out.lines[2], status]).to eq ["after 3 decrypted bytes: :close\n", 0]
+      end
+    end
+
+    it "explains an invalid answer" do
       out, err, status = run("proxy { { :remote => 'nowhere' } }", "--route", "-", input: "x")
-      expect([out, status]).to eq ["after 1 bytes: {:remote=>\"nowhere\"}\n", 1]
+      expect([out, status]).to eq ["after 1 bytes: #{{ remote: "nowhere" }.inspect}\n", 1]
       expect(err).to match(/the answer means nothing: invalid remote: /)
     end
 
-    it "says where a block raised" do
+    it "prints the line where a block raised" do
       expect(run("proxy { |data| data.fetch(1) }", "--route", "-", input: "x")[1])
         .to match(/config\.rb:1: the proxy block raised NoMethodError: undefined method [`']fetch'/)
     end
 
-    it "says that a file is not there" do
+    it "reports a missing file" do
       expect(run("proxy { :noop }", "--route", "/no/such/file")[1]).to match(%r{cannot read /no/such/file: })
     end
   end

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# An upgrade that fails, or is overtaken by the server's end.
-RSpec.describe "An upgrade that comes to nothing" do
+# An upgrade that fails, or that the server's end interrupts.
+RSpec.describe "Failed upgrade:" do
   let(:dir) { Dir.mktmpdir("proxymachine-spec") }
   let(:pidfile) { File.join(dir, "pid") }
   let(:socket) { File.join(dir, "socket") }
@@ -12,28 +12,28 @@ RSpec.describe "An upgrade that comes to nothing" do
     proxy { |data| data == "relay" ? #{Backends.echo.address.inspect} : { :close => 'served' } }
   RUBY
 
-  # One that has taken over against expectation is nobody's child.
+  # A process that has taken over unexpectedly is not a child of this one.
   after do
     (processes - [proxy.pid]).each { |pid| Process.kill(:KILL, pid) }
   rescue Errno::ESRCH
-    nil # It has just ended.
+    nil # the process has just ended
   ensure
     FileUtils.rm_rf(dir)
   end
 
-  # Those that were started with this config: the server, its workers, and who was to take over.
+  # The processes with this config: the server, its workers, and the new process.
   def processes
     Dir["/proc/[0-9]*/environ"].filter_map do |path|
       path[/\d+/].to_i if File.read(path).include?("SPEC_OF=#{dir}\0")
     rescue SystemCallError
-      nil # It has ended meanwhile, or is somebody else's.
+      nil # the process has ended meanwhile, or belongs to another user
     end
   end
 
   def parent(pid)
     File.read("/proc/#{pid}/stat")[/.*\) \S (\d+)/, 1].to_i
   rescue SystemCallError
-    nil # It has ended since it was listed.
+    nil # the process has ended since the directory was read
   end
 
   def answer
@@ -47,14 +47,14 @@ RSpec.describe "An upgrade that comes to nothing" do
   end
 
   [1, 2].each do |workers|
-    describe "with #{workers} process#{"es" if workers > 1} that serve#{"s" if workers == 1}" do
+    describe "with #{workers} serving process#{"es" if workers > 1}," do
       let(:proxy) do
         arguments = ["-h", "127.0.0.1", "-p", "0", "--pidfile", pidfile, "--workers", workers.to_s]
         server = ProxyProcess.new(config, args: arguments, env: { "SPEC_OF" => dir })
         server.tap { server.await(/Metrics and status on/) }
       end
 
-      it "leaves the files of its Unix sockets if another listener cannot be bound" do
+      it "a listener that cannot be bound: the files of Unix sockets stay" do
         TCPServer.open("127.0.0.1", 0) do |taken|
           port = taken.local_address.ip_port
           upgrade("listen '127.0.0.1:#{port}'\n#{config}", /ERROR Cannot upgrade: .*127\.0\.0\.1:#{port}/)
@@ -63,13 +63,14 @@ RSpec.describe "An upgrade that comes to nothing" do
         expect(File.exist?(admin)).to be true
       end
 
-      it "leaves them if the new config fails late" do
-        upgrade("#{config}raise 'not today' if ProxyMachine.operations", /ERROR Cannot upgrade: .*not today/)
+      it "a config that fails late: the files of Unix sockets stay" do
+        late = "unless ProxyMachine.runner.instance_of?(ProxyMachine::Lifecycle::Runner)"
+        upgrade("#{config}raise 'not today' #{late}", /ERROR Cannot upgrade: .*not today/)
         expect(answer).to eq "served"
         expect(File.exist?(admin)).to be true
       end
 
-      it "ends with the server that is told to end meanwhile" do
+      it "a signal to the server ends the new process, too" do
         proxy
         client = UnixClient.new(socket).write("relay")
         gate, seen = %w[gate seen].map { |name| File.join(dir, name) }
@@ -88,7 +89,7 @@ RSpec.describe "An upgrade that comes to nothing" do
         expect([socket, admin].select { |path| File.exist?(path) }).to eq []
       end
 
-      it "ends if the server has ended meanwhile" do
+      it "the death of the server ends the new process" do
         proxy
         gate, seen = %w[gate seen].map { |name| File.join(dir, name) }
         waiting = "File.write(#{seen.inspect}, $$.to_s)\nsleep 0.01 until File.exist?(#{gate.inspect})\n"
@@ -101,7 +102,7 @@ RSpec.describe "An upgrade that comes to nothing" do
         eventually { expect(processes).to eq [] }
       end
 
-      it "is told by the new process that its pidfile cannot be written" do
+      it "an unwritable pidfile is reported by the new process" do
         proxy
         client = UnixClient.new(socket).write("relay")
         expect(client.read(5)).to eq "relay"
@@ -114,7 +115,7 @@ RSpec.describe "An upgrade that comes to nothing" do
         eventually { expect(processes).to all(satisfy { |pid| [pid, parent(pid)].include?(proxy.pid) }) }
       end
 
-      it "leaves no file behind whose listener the next config has not" do
+      it "the file of a listener that the new config lacks is removed" do
         proxy.signal("USR2") if File.write(proxy.config_path, "proxy { { :close => 'without' } }")
         expect(proxy.wait).to be_success
         eventually { expect([socket, admin].select { |path| File.exist?(path) }).to eq [] }

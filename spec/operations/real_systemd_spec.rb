@@ -1,13 +1,13 @@
 # frozen_string_literal: true
 
-# contrib/proxymachine.service and its socket in the hands of a real systemd.
-RSpec.describe "The units of contrib" do
+# contrib/proxymachine.service and its socket unit, run by a real systemd.
+RSpec.describe "systemd units of contrib:" do
   reason = ServiceManager.missing
   contrib = File.expand_path("../../contrib", __dir__)
 
   before { skip reason if reason }
 
-  # Mounts and users of its own are for the system's manager to give; the rest counts as it stands there.
+  # Only the system's service manager can apply the sandboxing options; the rest of the unit is unchanged.
   let(:drop_in) { <<~UNIT }
     [Service]
     ExecStartPre=
@@ -36,7 +36,7 @@ RSpec.describe "The units of contrib" do
     ask = -> { visit.call("x").read.split }
   RUBY
 
-  it "start, reload, upgrade, watch and stop it, and lose no connection by that" do
+  it "start, reload, upgrade, watch and stop the service without a lost connection" do
     facts = ServiceManager.new(units, <<~RUBY).facts
       #{echo}
       config.call("first")
@@ -45,7 +45,7 @@ RSpec.describe "The units of contrib" do
       wait_until { property("StatusText").end_with?("1 cur/max/tot connections") }
       config.call("second")
       systemctl("reload", "proxymachine.service")
-      wait_until { ask.call.first == "second" } # It only waits for kill.
+      wait_until { ask.call.first == "second" } # ExecReload only waits for kill
       facts[:reloaded] = ask.call << property("MainPID")
       held = visit.call("relay")
       facts[:held] = [held.readpartial(9)]
@@ -55,7 +55,7 @@ RSpec.describe "The units of contrib" do
       held.write("on")
       facts[:held] << held.readpartial(9)
       held.close
-      # The new process is heard of by the watchdog, several times.
+      # The new process sends several watchdog notifications.
       seen = []
       wait_until { (seen |= [property("WatchdogTimestampMonotonic")]).size > 2 }
       held = visit.call("relay")
@@ -74,7 +74,7 @@ RSpec.describe "The units of contrib" do
     expect(facts[:upgraded].last).not_to eq facts[:reloaded].last
   end
 
-  it "open the socket, which outlives the process" do
+  it "open a socket that outlives the process" do
     facts = ServiceManager.new(units, <<~RUBY).facts
       #{echo}
       config.call("listens at")

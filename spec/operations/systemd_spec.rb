@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# What systemd passes and hears: sd_listen_fds(3), sd_notify(3). The specs are its other end.
-RSpec.describe "A server under systemd" do
+# sd_listen_fds(3) and sd_notify(3), with the specs in the role of systemd.
+RSpec.describe "systemd:" do
   let(:dir) { Dir.mktmpdir("proxymachine-spec") }
   let(:ear) { Socket.new(:UNIX, :DGRAM).tap { |socket| socket.bind(Addrinfo.unix(File.join(dir, "notify"))) } }
 
@@ -25,7 +25,7 @@ RSpec.describe "A server under systemd" do
     eventually { expect(heard).to include(match(line)) }
   end
 
-  it "tells that it is ready, reloads, and ends" do
+  it "notifies of start, reload and end" do
     proxy = start("proxy { :noop }")
     await("READY=1")
     expect(heard).to include "MAINPID=#{proxy.pid}"
@@ -40,19 +40,19 @@ RSpec.describe "A server under systemd" do
     await(/\ASTOPPING=1\z/)
   end
 
-  it "shows its connections" do
+  it "notifies of the number of connections" do
     proxy = start("proxy { { :close => 'x' } }")
     ask("x", proxy)
     await(%r{\ASTATUS=\d/1/1 cur/max/tot connections\z})
   end
 
-  it "hears the watchdog's wish, and lives on" do
+  it "notifies the watchdog in time" do
     proxy = start("proxy { { :close => 'x' } }", { "WATCHDOG_USEC" => "100000" })
     eventually { expect(heard.count("WATCHDOG=1")).to be > 3 }
     expect(ask("x", proxy)).to eq "x"
   end
 
-  it "tells which process goes on after an upgrade" do
+  it "notifies of the new main process after an upgrade" do
     proxy = start("proxy { { :close => Process.pid.to_s } }")
     await("READY=1")
     heard.clear
@@ -64,7 +64,7 @@ RSpec.describe "A server under systemd" do
     Process.kill(:KILL, pid.to_i)
   end
 
-  it "says why an upgrade failed" do
+  it "notifies of the reason of a failed upgrade" do
     proxy = start("proxy { { :close => 'x' } }")
     reasons = { "raise 'not today'" => /Cannot upgrade: .*config\.rb:1: not today/,
                 "exit!(7)" => /Cannot upgrade: the new process ended before it served\. This process goes on\./ }
@@ -76,7 +76,7 @@ RSpec.describe "A server under systemd" do
     end
   end
 
-  it "goes on with what the watchdog wants after an upgrade" do
+  it "notifies the watchdog after an upgrade" do
     proxy = start("proxy { :close }", { "WATCHDOG_USEC" => "100000" })
     await("WATCHDOG=1")
     proxy.signal("USR2")
@@ -87,13 +87,13 @@ RSpec.describe "A server under systemd" do
     Process.kill(:KILL, pid.to_i)
   end
 
-  describe "that passes sockets" do
+  describe "socket activation" do
     let(:passed) { TCPServer.new("127.0.0.1", 0) }
     let(:port) { passed.local_address.ip_port }
 
     after { passed.close }
 
-    # LISTEN_PID is the process that execs, which only it knows.
+    # LISTEN_PID is the id of the process that calls exec, so that a shell sets it.
     def start_with_socket(config, args, names: "web")
       through = ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=$0 exec "$@"', names]
       proxy = ProxyProcess.new(config, args: args, through: through, 3 => passed.fileno)
@@ -101,35 +101,56 @@ RSpec.describe "A server under systemd" do
       proxy
     end
 
-    it "listens on them if nobody says where, and calls them by their names" do
+    it "uses the passed sockets without a listen address, by their names" do
       start_with_socket("proxy(:web) { |data, client| { :close => client.listener.to_s } }", [])
       expect(Client.new(port).write("x").read_all).to eq "web"
     end
 
-    it "takes them by name" do
+    it "selects sockets by name" do
       start_with_socket("listen 'systemd:web'\nproxy { { :close => 'named' } }", [])
       expect(Client.new(port).write("x").read_all).to eq "named"
     end
 
-    it "takes one that has the address of a listener" do
+    it "selects a socket by the address of a listener" do
       start_with_socket("proxy { { :close => 'found' } }", ["-h", "127.0.0.1", "-p", port.to_s])
       expect(Client.new(port).write("x").read_all).to eq "found"
     end
 
-    it "keeps them from what a config starts" do
+    it "does not pass the sockets on to child processes of the config" do
       start_with_socket("SLEEPER = spawn('sleep', '60')\nproxy { { :close => SLEEPER.to_s } }", [])
       sleeper = Client.new(port).write("x").read_all
       open = Dir["/proc/#{sleeper}/fd/*"].map { |link| File.readlink(link) }
       expect(open).not_to include(File.readlink("/proc/self/fd/#{passed.fileno}"))
     end
 
-    it "loses no connection that came before it started" do
+    [1, 2].each do |workers|
+      it "keeps a socket that a reload leaves out for the next, and for an upgrade, with --workers #{workers}" do
+        web = "listen 'systemd:web'\n"
+        other = "listen '127.0.0.1:0'\nproxy { { :close => 'served' } }"
+        proxy = start_with_socket(web + other, ["--workers", workers.to_s])
+        [other, web + other, other].each.with_index(1) do |config, count|
+          File.write(proxy.config_path, config)
+          proxy.signal("HUP")
+          eventually { expect(proxy.lines.grep(/Reloaded/).size).to eq count }
+          expect(Client.new(port).write("x").read_all).to eq "served" if config.start_with?(web)
+        end
+        File.write(proxy.config_path, web + other)
+        proxy.signal("USR2")
+        successor = proxy.await(/Upgraded/)[/process (\d+)/, 1].to_i
+        expect(proxy.wait).to be_success
+        expect(Client.new(port).write("x").read_all).to eq "served"
+      ensure
+        Process.kill(:KILL, successor) if successor
+      end
+    end
+
+    it "serves connections that arrived before the start" do
       early = Client.new(port).write("x")
       start_with_socket("proxy { { :close => 'at last' } }", [])
       expect(early.read_all).to eq "at last"
     end
 
-    it "says that there is none of a name" do
+    it "reports an unknown socket name" do
       child = ProxyProcess.new("listen 'systemd:lost'\nproxy { :close }", args: [])
       expect(child.wait.exitstatus).to eq 1
       expect(child.stderr).to match(/cannot listen on systemd:lost: systemd passed no socket of that name/)

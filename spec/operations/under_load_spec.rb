@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# Reloads and upgrades while thousands of connections come each second, at TCP and Unix sockets: each of them gets its
-# answer. How many a second is for `rake soak` to tell; here they are counted, so that a busy machine only takes longer.
-RSpec.describe "Under load" do
+# Reloads and upgrades while thousands of connections arrive per second, on TCP and Unix sockets: each of them gets its
+# answer. The connections are counted, so that a busy machine only takes longer. `rake soak` measures the rate.
+RSpec.describe "Reload and upgrade under load:", :slow do
   let(:dir) { Dir.mktmpdir("proxymachine-spec") }
   let(:program) { InstalledProgram.new(dir) }
   let(:pidfile) { File.join(dir, "pid") }
@@ -11,7 +11,7 @@ RSpec.describe "Under load" do
   let(:proxy) do
     ProxyProcess.new(config("first"), args: arguments, program: program.command, chdir: dir)
   end
-  # Two at TCP, one at a Unix socket.
+  # Two TCP addresses and a Unix socket.
   let(:addresses) { Array.new(2) { "127.0.0.1:#{free_port}" } << "unix:#{socket}" }
 
   before { skip "is about a checkout" if ENV["PROXYMACHINE_BIN"] }
@@ -24,11 +24,7 @@ RSpec.describe "Under load" do
     FileUtils.rm_rf(dir)
   end
 
-  def free_port
-    TCPServer.open("127.0.0.1", 0) { |server| server.local_address.ip_port }
-  end
-
-  # Answers which config, program and process it is. The log only has what an operator is to know.
+  # A config that answers with its name and the version. The log has only warnings and errors.
   def config(name, more = "")
     listeners = addresses.map { |address| "listen #{address.inspect}\n" }.join
     "#{listeners}#{more}log_level :warn\nLOGGER.formatter = ->(*, text) { \"\#{text}\\n\" }\n" \
@@ -40,9 +36,9 @@ RSpec.describe "Under load" do
     addresses
   end
 
-  # The one that serves.
+  # The id of the serving process.
   def pid
-    Integer(File.read(pidfile), 10) # 0 would be this process's group.
+    Integer(File.read(pidfile), 10) # 0 would be this process's own group
   end
 
   def answer
@@ -69,7 +65,7 @@ RSpec.describe "Under load" do
     File.write(proxy.config_path, good)
   end
 
-  # The binary that a process runs by.
+  # The extension that a process has mapped.
   def binary(pid)
     File.read("/proc/#{pid}/maps")[%r{/\S+/proxymachine\.so}]
   end
@@ -85,33 +81,33 @@ RSpec.describe "Under load" do
   end
 
   def storm
-    rushes = Array.new(2) { Rush.new(*served) }
-    rushes.each { |rush| rush.await(500) }
-    yield rushes
-    rushes.map(&:finish).reduce { |one, other| one.merge(other) { |_, a, b| a + b } }
+    storms = Array.new(2) { ConnectionStorm.new(*served) }
+    storms.each { |storm| storm.await(500) }
+    yield storms
+    storms.map(&:finish).reduce { |one, other| one.merge(other) { |_, a, b| a + b } }
   end
 
   [1, 2].each do |workers|
-    describe "with #{workers} process#{"es" if workers > 1} that serve#{"s" if workers == 1}" do
+    describe "with #{workers} serving process#{"es" if workers > 1}," do
       let(:arguments) { ["--pidfile", pidfile, "--workers", workers.to_s] }
 
-      it "neither reloads nor upgrades, to another binary either, refuse or lose one connection" do
+      it "no connection is refused or lost, also by an upgrade to another binary" do
         proxy
         @version = "2.0.0"
-        answers = storm do |rushes|
-          # More listeners, fewer, other limits.
+        answers = storm do |storms|
+          # More listeners, fewer listeners, other limits.
           reload("second", "listen 'unix:@#{SecureRandom.hex}'\n")
           reload("third", "max_connections 5000\nidle_timeout 30\n")
           fail_to_change
-          rushes.each { |rush| rush.await(500) }
+          storms.each { |storm| storm.await(500) }
           upgrade("third")
           program.update(@version = "2.0.1")
           upgraded = upgrade("third")
-          rushes.each { |rush| rush.await(500) }
+          storms.each { |storm| storm.await(500) }
           running = workers > 1 ? File.read("/proc/#{upgraded}/task/#{upgraded}/children").split.first : upgraded
           expect(binary(running)).to eq File.join(dir, "2.0.1/lib/proxymachine/proxymachine.so")
           reload("fourth")
-          rushes.each { |rush| rush.await(500) }
+          storms.each { |storm| storm.await(500) }
         end
         expect(answers.keys - ["first 2.0.0", "second 2.0.0", "third 2.0.0", "third 2.0.1", "fourth 2.0.1"]).to eq []
         expect(answers.keys).to include("first 2.0.0", "third 2.0.0", "third 2.0.1", "fourth 2.0.1")

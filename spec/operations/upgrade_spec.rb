@@ -2,14 +2,14 @@
 
 require "net/http"
 
-# USR2: the program is started once more and takes over, and nobody who is connected, or connects, notices.
-RSpec.describe "A server that is told to upgrade" do
+# USR2 starts the program again; the new process takes over without effect on established and new connections.
+RSpec.describe "Upgrade:" do
   let(:echo) { Backends.echo }
   let(:config) { "proxy { |data| data == 'relay' ? #{echo.address.inspect} : { :close => Process.pid.to_s } }" }
   let(:proxy) { ProxyProcess.start(config, args: ["-h", "127.0.0.1", "-p", "0", "--pidfile", pidfile]) }
   let(:pidfile) { File.join(Dir.mktmpdir("proxymachine-spec"), "pid") }
 
-  # Its successors are nobody's children.
+  # The new processes are not children of this one.
   after do
     pid = File.read(pidfile).to_i
     Process.kill(:KILL, pid) if pid.positive? && pid != proxy.pid
@@ -24,12 +24,12 @@ RSpec.describe "A server that is told to upgrade" do
     proxy.await(/INFO Upgraded: process \d+ has taken over/)[/\d+/].to_i
   end
 
-  # The old one may still accept at the moment at which it says so.
+  # The old process may still accept at the moment of its log line.
   def is_served_by(pid)
     eventually { expect(ask("x")).to eq pid.to_s }
   end
 
-  it "hands over to the new process, and ends when its last connection does" do
+  it "the new process takes over, and the old one ends with its last connection" do
     client = connect.write("relay")
     expect(client.read(5)).to eq "relay"
     pid = upgrade
@@ -42,22 +42,22 @@ RSpec.describe "A server that is told to upgrade" do
     expect(File.read(pidfile)).to eq "#{pid}\n"
   end
 
-  it "goes on if the new one fails, and says why" do
+  it "a new process that fails leaves the old one running, with the reason in the log" do
     File.write(proxy.config_path, "raise 'not today'")
     proxy.signal("USR2")
     proxy.await(/ERROR Cannot upgrade: .*config\.rb:1: not today \(RuntimeError\)\. This process goes on\./)
     expect(ask("x")).to eq proxy.pid.to_s
     File.write(proxy.config_path, "exit 7\n#{config}")
-    proxy.mark
+    proxy.mark_log
     proxy.signal("USR2")
-    proxy.await(/ERROR Cannot upgrade: the new process ended before it served \(pid \d+ exit 7\)/)
+    proxy.await(/ERROR Cannot upgrade: .*config\.rb ends the program while it is loaded \(exit 7\)/)
     expect(ask("x")).to eq proxy.pid.to_s
     File.write(proxy.config_path, config)
-    proxy.mark
+    proxy.mark_log
     is_served_by(upgrade)
   end
 
-  it "counts on from where the old one was, and shows it though nobody connects" do
+  it "the connection count continues, in the process title at once" do
     3.times { ask("x") }
     title = "/proc/#{upgrade}/cmdline"
     expect(proxy.wait).to be_success
@@ -66,7 +66,7 @@ RSpec.describe "A server that is told to upgrade" do
     eventually { expect(File.read(title)).to match(%r{ - 0/\d+/4 cur/max/tot conns}) }
   end
 
-  it "goes on with the metrics, those of connections that the old one still had included" do
+  it "the metrics continue, including the remaining connections of the old process" do
     arguments = ["-h", "127.0.0.1", "-p", "0", "--pidfile", pidfile, "--admin", "127.0.0.1:0"]
     proxy = ProxyProcess.start(config, args: arguments)
     metrics = URI("#{proxy.await(/Metrics and status on/)[%r{http://\S+}]}metrics")
@@ -82,7 +82,7 @@ RSpec.describe "A server that is told to upgrade" do
     eventually { expect(bytes.call).to eq 8 }
   end
 
-  it "cuts off what is left when upgrade_timeout is over" do
+  it "upgrade_timeout closes the remaining connections of the old process" do
     File.write(proxy.config_path, "upgrade_timeout 0.1\n#{config}")
     proxy.signal("HUP")
     proxy.await(/Reloaded/)
@@ -93,7 +93,7 @@ RSpec.describe "A server that is told to upgrade" do
     expect(proxy.wait.exitstatus).to eq 1
   end
 
-  it "keeps the file of a Unix socket, which its last heir removes" do
+  it "the file of a Unix socket stays until the last process ends" do
     path = File.join(proxy.dir, "socket")
     File.write(proxy.config_path, "listen 'unix:#{path}'\n#{config}")
     proxy.signal("HUP")
@@ -105,7 +105,7 @@ RSpec.describe "A server that is told to upgrade" do
     eventually { expect(File.exist?(path)).to be false }
   end
 
-  it "leaves the trap of the config alone" do
+  it "a USR2 trap of the config stays" do
     own = ProxyProcess.start("trap('USR2') { warn 'my own' }\nproxy { { :close => 'here' } }")
     own.signal("USR2")
     eventually { own.stderr.include?("my own\n") }

@@ -2,8 +2,8 @@
 
 require "net/http"
 
-# `--workers N`: several processes serve the same sockets, and one that serves nothing looks after them.
-RSpec.describe "A server with workers" do
+# `--workers N`: N worker processes serve the same sockets, under a master process that serves no connection.
+RSpec.describe "Workers:" do
   let(:echo) { Backends.echo }
   let(:dir) { Dir.mktmpdir("proxymachine-spec") }
   let(:pidfile) { File.join(dir, "pid") }
@@ -30,14 +30,15 @@ RSpec.describe "A server with workers" do
 
   let(:arguments) { ["-h", "127.0.0.1", "-p", "0", "--workers", "2", "--pidfile", pidfile] }
 
-  def start(config)
-    ProxyProcess.new(config, args: arguments).tap do |started|
-      port = started.await(/Serving with 2 workers/)[/:(\d+)\.\z/, 1].to_i
+  def start(config, admin: false)
+    args = arguments + (admin ? %w[--admin 127.0.0.1:0] : [])
+    ProxyProcess.new(config, args: args).tap do |started|
+      port = started.await(/Serving with 2 workers/)[/Listening on [^,]*:(\d+)[.,]/, 1].to_i
       started.instance_variable_set(:@port, port)
     end
   end
 
-  # Ids of the processes that are its children.
+  # The process ids of the workers.
   def workers(pid = proxy.pid)
     File.read("/proc/#{pid}/task/#{pid}/children").split.map(&:to_i)
   end
@@ -48,17 +49,17 @@ RSpec.describe "A server with workers" do
 
   def reload(config, expected = /INFO Reloaded/)
     File.write(proxy.config_path, config)
-    proxy.mark
+    proxy.mark_log
     proxy.signal("HUP")
     proxy.await(expected)
   end
 
-  it "is served by each of them" do
+  it "each worker serves connections" do
     eventually { expect([worker_that_answers, worker_that_answers].uniq.size).to eq 2 }
     expect(workers).to include(worker_that_answers)
   end
 
-  it "replaces one that has died, whose connections alone are lost" do
+  it "a dead worker is replaced, and only its connections are lost" do
     other = nil
     clients = Array.new(8) { connect.write("relay") }
     clients.each { |client| client.read(5) }
@@ -71,7 +72,7 @@ RSpec.describe "A server with workers" do
     expect(workers).to include(other)
   end
 
-  it "ends with them, by each signal, when their connections have ended" do
+  it "each signal drains the workers and then ends the master" do
     client = connect.write("relay")
     expect(client.read(5)).to eq "relay"
     proxy.signal("QUIT")
@@ -81,7 +82,7 @@ RSpec.describe "A server with workers" do
     expect(File.exist?(pidfile)).to be false
   end
 
-  it "ends with 1 if one of them had to cut off a connection" do
+  it "a connection closed by force makes the exit status 1" do
     client = connect.write("relay")
     expect(client.read(5)).to eq "relay"
     2.times do |number|
@@ -92,7 +93,20 @@ RSpec.describe "A server with workers" do
     expect(proxy.wait.exitstatus).to eq 1
   end
 
-  it "neither reloads nor upgrades any more once it is ending" do
+  it "a drain refuses clients at once, also on a Unix socket, while a connection lasts" do
+    path = File.join(dir, "socket")
+    proxy = start("listen 'unix:#{path}'\n#{config}", admin: true)
+    client = Client.new(proxy.port).write("relay")
+    expect(client.read(5)).to eq "relay"
+    proxy.signal("QUIT")
+    eventually { expect { Socket.tcp("127.0.0.1", proxy.port, &:close) }.to raise_error(Errno::ECONNREFUSED) }
+    eventually { expect { UNIXSocket.open(path, &:close) }.to raise_error(Errno::ENOENT) }
+    expect(proxy).to be_running
+    client.close
+    expect(proxy.wait).to be_success
+  end
+
+  it "HUP and USR2 during a drain are ignored" do
     client = connect.write("relay")
     expect(client.read(5)).to eq "relay"
     proxy.signal("QUIT")
@@ -105,7 +119,7 @@ RSpec.describe "A server with workers" do
     expect(proxy.wait).to be_success
   end
 
-  it "reloads: new workers take the place of the others, which keep their connections" do
+  it "a reload starts new workers, and the old ones keep their connections" do
     client = connect.write("relay")
     expect(client.read(5)).to eq "relay"
     former = workers
@@ -117,7 +131,7 @@ RSpec.describe "A server with workers" do
     expect(workers.size).to eq 2
   end
 
-  it "opens and closes listeners with a reload" do
+  it "a reload opens and closes listeners" do
     path = File.join(dir, "socket")
     reload("listen 'unix:#{path}'\n#{config}")
     expect(UNIXSocket.open(path) { |socket| socket.write("x") && socket.read }).to start_with("first")
@@ -130,20 +144,20 @@ RSpec.describe "A server with workers" do
     "exits" => ["exit 3", /ERROR Cannot reload .*exit/],
     "cannot be listened on" => ["listen '192.0.2.1:80'; proxy { :close }", /ERROR Cannot reload .*192\.0\.2\.1:80/]
   }.each do |what, (config, reason)|
-    it "goes on with the old config if the new one #{what}" do
+    it "the old config stays if the new one #{what}" do
       before = workers
       reload(config, reason)
-      expect(workers).to match_array(before)
+      eventually { expect(workers).to match_array(before) } # The child that has read the config may be a zombie yet.
       expect(ask("x")).to start_with("first")
     end
   end
 
-  it "goes on if what a config raises is longer than a pipe" do
+  it "an exception message longer than a pipe does not block the reload" do
     reload("raise 'a' * 100_000", /ERROR Cannot reload .*aaa/)
     expect(ask("x")).to start_with("first")
   end
 
-  it "says why no worker lives by the config that it finds" do
+  it "workers that cannot start with the config are reported with the reason" do
     File.write(proxy.config_path, "raise 'oh'")
     expect(connect.write("die").read_all).to eq ""
     proxy.await(/ERROR Worker \d+ ended \(exit 1: .*config\.rb:1: oh .*\)\. Another one takes its place\./)
@@ -152,9 +166,11 @@ RSpec.describe "A server with workers" do
     eventually { expect(Array.new(8) { worker_that_answers }.uniq).to match_array workers }
   end
 
-  it "keeps the file of a Unix socket that a new worker's config does not mention" do
+  it "the file of a Unix socket that a new worker's config lacks stays" do
     path = File.join(dir, "socket")
+    old = workers
     reload("listen 'unix:#{path}'\n#{config}")
+    eventually { expect(workers & old).to be_empty } # One that still accepts would not be replaced.
     File.write(proxy.config_path, config)
     former = workers
     expect(connect.write("die").read_all).to eq ""
@@ -163,7 +179,7 @@ RSpec.describe "A server with workers" do
     expect(UnixClient.new(path).write("x").read_all).to start_with("first")
   end
 
-  it "goes on while the system gives it nothing to start a process with" do
+  it "a failing fork leaves the server running" do
     limit = ->(count) { system("prlimit", "--pid", proxy.pid.to_s, "--nofile=#{count}:", exception: true) }
     dead = workers
     limit.call(8)
@@ -178,18 +194,18 @@ RSpec.describe "A server with workers" do
     eventually { expect(ask("x")).to start_with("third") }
   end
 
-  it "says that the address of its admin stays" do
+  it "a new admin address in a reload is reported as ignored" do
     reload("admin 1\n#{config}", /WARN admin stays none: 127\.0\.0\.1:1 takes a restart or an upgrade \(USR2\)\./)
     proxy.await(/INFO Reloaded/)
   end
 
-  it "does not start with a config that fails, and says why" do
+  it "an invalid config is an error at the start" do
     child = ProxyProcess.new("raise 'oh'", args: ["-h", "127.0.0.1", "-p", "0", "--workers", "2"])
     expect(child.wait.exitstatus).to eq 1
     expect(child.stderr).to match(/\Aproxymachine: .*config\.rb:1: oh \(RuntimeError\)$/)
   end
 
-  it "upgrades" do
+  it "USR2 upgrades master and workers" do
     reload(config.sub("first", "second"))
     proxy.signal("USR2")
     pid = proxy.await(/INFO Upgraded: process \d+ has taken over/)[/\d+/].to_i
@@ -198,7 +214,18 @@ RSpec.describe "A server with workers" do
     expect(File.read(pidfile).to_i).to eq pid
   end
 
-  it "runs the at_exit blocks of the config in each worker, and in no other process" do
+  it "the new process stops listening for both while the old one has a connection" do
+    client = Client.new(proxy.port).write("relay")
+    expect(client.read(5)).to eq "relay"
+    proxy.signal("USR2")
+    Process.kill(:QUIT, proxy.await(/INFO Upgraded: process \d+ has taken over/)[/\d+/].to_i)
+    eventually { expect { Socket.tcp("127.0.0.1", proxy.port, &:close) }.to raise_error(Errno::ECONNREFUSED) }
+    expect(proxy).to be_running
+    client.close
+    expect(proxy.wait).to be_success
+  end
+
+  it "at_exit blocks of the config run in each worker, and in no other process" do
     proxy = start("at_exit { puts \"at_exit in \#{Process.pid}\" }\n#{config}")
     children = workers(proxy.pid)
     proxy.signal("QUIT")
@@ -207,15 +234,15 @@ RSpec.describe "A server with workers" do
     expect([ran.size, ran.uniq.size, ran - children]).to eq [2, 2, []]
   end
 
-  it "leaves no worker behind when it is killed" do
+  it "the workers end when the master is killed" do
     orphans = workers
     Process.kill(:KILL, proxy.pid)
     eventually { expect(orphans.select { |pid| File.exist?("/proc/#{pid}") }).to be_empty }
   end
 
-  it "leaves none behind that was just starting, either" do
+  it "a starting worker ends when the master is killed" do
     gate, seen = %w[gate seen].map { |name| File.join(dir, name) }
-    # The first to load it is the one that only looks what it says.
+    # The first process to load the config is the probe, which only reads its settings.
     waiting = <<~RUBY
       if File.exist?(#{seen.inspect})
         File.write(#{seen.inspect} + $$.to_s, "")
@@ -230,22 +257,22 @@ RSpec.describe "A server with workers" do
     eventually { expect(starting.select { |pid| File.exist?("/proc/#{pid}") }).to be_empty }
   end
 
-  it "hears a signal of the terminal once" do
+  it "a signal of the terminal to the whole group counts once" do
     client = connect.write("relay")
     expect(client.read(5)).to eq "relay"
-    Process.kill(:INT, -Process.getpgid(proxy.pid)) # As Ctrl-C does it.
+    Process.kill(:INT, -Process.getpgid(proxy.pid)) # as Ctrl-C does
     proxy.await(/Received INT signal/)
     expect(client.write("still there?").read(12)).to eq "still there?"
     client.close
     expect(proxy.wait).to be_success
   end
 
-  it "does not wait for what a config starts while it is looked at" do
+  it "a process that the config starts does not delay the probe" do
     reload("spawn('sleep', '30', %i[out err] => File::NULL)\n#{config.sub("first", "second")}")
     eventually { expect(ask("x")).to start_with("second") }
   end
 
-  describe "that shows itself" do
+  describe "admin address:" do
     let(:arguments) { ["-h", "127.0.0.1", "-p", "0", "--workers", "2", "--pidfile", pidfile, "--admin", "127.0.0.1:0"] }
     let(:admin) { proxy.await(/Metrics and status on/)[%r{http://\S+}] }
 
@@ -253,16 +280,16 @@ RSpec.describe "A server with workers" do
       Net::HTTP.get(URI("#{admin}metrics"))[/^proxymachine_connections_accepted_total (\d+)$/, 1].to_i
     end
 
-    it "sums up what its workers count, also when one of them is replaced" do
+    it "the metrics are the sum over all workers, also after a replacement" do
       8.times { ask("x") }
       eventually { expect(accepted).to eq 8 }
       reload(config)
-      eventually { expect(workers.size).to eq 3 } # The admin's process is the third.
+      eventually { expect(workers.size).to eq 3 } # the third is the admin process
       ask("x")
-      eventually { expect(accepted).to eq 10 } # One is that of ProxyProcess#mark.
+      eventually { expect(accepted).to eq 10 } # one connection is from ProxyProcess#mark_log
     end
 
-    it "counts on after an upgrade, also what the one before still does" do
+    it "the metrics continue after an upgrade, including the old process" do
       client = connect.write("relay")
       expect(client.read(5)).to eq "relay"
       6.times { ask("x") }
@@ -270,10 +297,12 @@ RSpec.describe "A server with workers" do
       proxy.signal("USR2")
       pid = proxy.await(/INFO Upgraded: process \d+ has taken over/)[/\d+/].to_i
       eventually { expect(accepted).to eq 7 }
-      # The one before has connections, and does not answer here any more.
-      status = JSON.parse(Net::HTTP.get(URI("#{admin}status.json")))
-      expect(workers(pid)).to include status["program"]["pid"]
-      expect(status["state"]).to eq "running"
+      # The old process still has connections, but its admin address is closed.
+      eventually do
+        status = JSON.parse(Net::HTTP.get(URI("#{admin}status.json")))
+        expect(workers(pid)).to include status["program"]["pid"]
+        expect(status["state"]).to eq "running"
+      end
       expect(client.write(" on").read(3)).to eq " on"
       client.close
       expect(proxy.wait).to be_success
@@ -283,7 +312,7 @@ RSpec.describe "A server with workers" do
       expect(accepted).to eq 7
     end
 
-    it "loses nothing of what a worker counted that has ended in peace" do
+    it "the counts of a worker that has ended regularly are kept" do
       expect(accepted).to eq 0
       client = connect.write("relay")
       expect(client.read(5)).to eq "relay"
@@ -295,16 +324,18 @@ RSpec.describe "A server with workers" do
       end
     end
 
-    it "replaces the process that shows it" do
-      pid = workers.find { |child| File.read("/proc/#{child}/cmdline").include?("- admin") }
+    it "a dead admin process is replaced" do
+      pid = workers.find { |child| serves_admin?(child) }
       expect(Net::HTTP.get(URI("#{admin}readyz"))).to match(/running/)
       Process.kill(:KILL, pid)
-      eventually do
-        expect(workers - [pid]).to include(satisfy do |child|
-                                             File.read("/proc/#{child}/cmdline").include?("- admin")
-                                           end)
-      end
+      eventually { expect(workers - [pid]).to include(satisfy { |child| serves_admin?(child) }) }
       eventually { expect(accepted).to eq 0 }
+    end
+
+    def serves_admin?(child)
+      File.read("/proc/#{child}/cmdline").include?("- admin")
+    rescue SystemCallError
+      false # It has just ended.
     end
   end
 end

@@ -2,7 +2,7 @@
 
 require_relative "../../rakelib/lib/matrix"
 
-# What `rake matrix` says of a run; the runs themselves take too long for here.
+# The report of `rake matrix`. The runs themselves take too long for a spec.
 RSpec.describe Matrix::Result do
   def summary(passed, text)
     Dir.mktmpdir do |dir|
@@ -11,7 +11,7 @@ RSpec.describe Matrix::Result do
     end
   end
 
-  it "tells the steps, counts what ran, and names what was left out and why" do
+  it "lists the steps, counts tests and examples, and names skipped ones with the reason" do
     expect(summary(true, <<~TEXT)).to eq(<<~SUMMARY.lines(chomp: true))
       == set-up
 
@@ -38,7 +38,7 @@ RSpec.describe Matrix::Result do
     SUMMARY
   end
 
-  it "counts each example once, though parallel_rspec tells the sum of its processes, too" do
+  it "counts each example once, although parallel_rspec prints a sum, too" do
     expect(summary(true, <<~TEXT)).to include("  0 tests of Rust passed; 45 examples, 0 failures")
       == gem
       20 examples, 0 failures
@@ -51,7 +51,7 @@ RSpec.describe Matrix::Result do
     TEXT
   end
 
-  it "names the examples and the tests that failed, and for a step without such shows its last words" do
+  it "names failed tests and examples, and prints the last lines of a failed step without any" do
     expect(summary(false, <<~TEXT)).to eq(<<~SUMMARY.lines(chomp: true))
       == engine
       failures:
@@ -89,12 +89,12 @@ RSpec.describe Matrix::Result do
     SUMMARY
   end
 
-  it "shows where bin/test ended, if it did before its end" do
+  it "names the step in which bin/test stopped" do
     expect(summary(false, "== set-up\nbin/setup: please install what is named above\n").drop(3))
       .to eq(["  FAILED: set-up", "    bin/setup: please install what is named above"])
   end
 
-  it "says why a system was not covered" do
+  it "prints the reason why a system was not covered" do
     expect(described_class.new("sid", nil, nil, "only root can make one").summary)
       .to eq(["sid: not covered: only root can make one"])
   end

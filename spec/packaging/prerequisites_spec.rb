@@ -3,14 +3,14 @@
 require "open3"
 require_relative "../../ext/proxymachine/prerequisites"
 
-RSpec.describe "ext/proxymachine/extconf.rb" do
+RSpec.describe "ext/proxymachine/extconf.rb:" do
   before(:context) { @dir = Dir.mktmpdir("proxymachine-extconf") }
   after(:context) { FileUtils.rm_rf(@dir) }
 
   compiler = RbConfig::CONFIG["CC"].split.first
   tools = %W[sh cargo rustc make strip #{compiler} as ld]
 
-  # A directory of the machine's tools, without those and with these.
+  # Creates a directory with wrappers of the machine's tools, without some and with replacements.
   def path(tools, without: [], with: {})
     dir = Dir.mktmpdir("path", @dir)
     (tools - without).to_h { |tool| [tool, %(exec "#{which(tool)}" "$@")] }.merge(with).each do |tool, script|
@@ -23,7 +23,8 @@ RSpec.describe "ext/proxymachine/extconf.rb" do
     ENV["PATH"].split(":").map { |dir| "#{dir}/#{tool}" }.find { |file| File.executable?(file) } or raise "no #{tool}"
   end
 
-  # What it says, and whether it made a Makefile. `through` is a command that runs the rest of its command line.
+  # Returns the output and whether a Makefile was written. `through` is a command that runs the rest of its command
+  # line.
   def configure(through: [], **environment)
     made = Dir.mktmpdir("made", @dir)
     output, status = Open3.capture2e(environment.transform_keys(&:to_s), *through, RbConfig.ruby,
@@ -32,14 +33,14 @@ RSpec.describe "ext/proxymachine/extconf.rb" do
     [output, status.success?]
   end
 
-  # Only that is missing, and that is said.
+  # Expects exactly this prerequisite to be reported as missing.
   def lack(what)
     satisfy("say that only #{what} is missing") do |output, success|
       !success && output.lines.size == 1 && output.match?(/\Aproxymachine: #{Regexp.escape(what)}.* is missing/)
     end
   end
 
-  # A command in whose view of the machine these directories are empty.
+  # Returns a command that hides these directories in a mount namespace.
   def hiding(*dirs)
     mounts = dirs.map { |dir| "mount -t tmpfs none '#{dir}'" }.join(" && ")
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", "#{mounts} && exec \"$@\"", "sh"]
@@ -48,46 +49,46 @@ RSpec.describe "ext/proxymachine/extconf.rb" do
     command
   end
 
-  it "makes a Makefile where nothing is missing" do
+  it "writes a Makefile if nothing is missing" do
     expect(configure(PATH: path(tools)).last).to be true
   end
 
-  it "says that cargo is missing" do
+  it "reports a missing cargo" do
     expect(configure(PATH: path(tools, without: ["cargo"]))).to lack("cargo 1.85 or newer (Rust)")
   end
 
-  it "says that cargo is too old, and which one is there" do
+  it "reports an old cargo with its version" do
     old = path(tools, with: { "cargo" => "echo 'cargo 1.63.0 (fd9c4297c 2022-07-01)'" })
 
     expect(configure(PATH: old).first).to start_with("proxymachine: cargo 1.85 or newer (Rust) is missing " \
                                                      "(there is cargo 1.63.0)")
   end
 
-  it "says that the C compiler is missing" do
+  it "reports a missing C compiler" do
     expect(configure(PATH: path(tools, without: [compiler]))).to lack("a working C compiler and linker")
   end
 
-  it "says that the linker is missing, though there is a compiler" do
+  it "reports a missing linker" do
     broken = path(tools, with: { compiler => "echo 'cannot find ld' >&2; exit 1" })
 
     expect(configure(PATH: broken)).to lack("a working C compiler and linker")
   end
 
-  it "says that make is missing" do
+  it "reports a missing make" do
     expect(configure(PATH: path(tools, without: ["make"]))).to lack("make")
   end
 
-  it "says that rb_sys is missing" do
+  it "reports a missing rb_sys" do
     empty = Dir.mktmpdir("gems", @dir)
 
     expect(configure(GEM_HOME: empty, GEM_PATH: empty)).to lack("rb_sys (the gem that builds Rust extensions)")
   end
 
-  it "says that Ruby's headers are missing" do
+  it "reports missing Ruby headers" do
     expect(configure(through: hiding(RbConfig::CONFIG["rubyhdrdir"]))).to lack("ruby.h (Ruby's headers)")
   end
 
-  it "says that libclang is missing" do
+  it "reports a missing libclang" do
     dirs = Dir.glob(Prerequisites::LIBCLANG).map { |file| File.dirname(file) }.uniq
     skip "libclang is among the system's own libraries" if dirs.any? { |dir| Dir.exist?("#{dir}/pkgconfig") }
 
@@ -134,7 +135,7 @@ RSpec.describe "ext/proxymachine/extconf.rb" do
       )
     end
 
-    it "all of them, where the system is not known" do
+    it "every system, if this one is unknown" do
       expect(sentences("linux-gnu", "ID=plan9\n")[4]).to eq(
         "Debian, Ubuntu: apt-get install make; Fedora: dnf install make; Alpine: apk add make; " \
         "Arch: pacman -S make; macOS: xcode-select --install"

@@ -1,11 +1,11 @@
 # frozen_string_literal: true
 
-# Installing compiles the extension anew, a minute's work. So that a second run is fast, the compiled crates are kept
-# under tmp, except in CI, where the gem is built exactly as on a user's machine.
-RSpec.describe "the source gem" do
+# Installing compiles the extension, which takes a minute. The compiled crates are kept under tmp for the next run,
+# except in CI, where the gem is built exactly as on a user's machine.
+RSpec.describe "Source gem:", :slow do
   root = ProxyProcess::ROOT
 
-  # RubyGems runs `make clean` first; without its lists of files it cleans nothing.
+  # RubyGems runs `make clean` first; with empty lists of files it removes nothing.
   def compiled_crates_of_last_time(root)
     return {} if ENV["CI"]
 
@@ -28,7 +28,7 @@ RSpec.describe "the source gem" do
 
   it_behaves_like "an installed gem"
 
-  it "holds the sources that it is built from, and neither tests nor anything that was built" do
+  it "contains its sources, and neither tests nor build products" do
     files = Gem::Package.new(@file).spec.files
     crates = File.read("#{root}/Cargo.toml")[/members = \[(.*)\]/, 1].scan(/"(.*?)"/).flatten
 
@@ -38,7 +38,7 @@ RSpec.describe "the source gem" do
     expect(files.grep(%r{\.(so|bundle|gem|o)\z|/target/|\A(spec|tmp|pkg|bench|bin)/|/(tests|fuzz)/})).to be_empty
   end
 
-  it "is built from its own files, with the crates that its lock file names" do
+  it "is built from its own files and its lock file" do
     expect(File.read("#{root}/ext/proxymachine/extconf.rb")).to include("--locked")
     manifests = Dir.glob("#{gem.home}/gems/*/ext/*/Cargo.toml")
 
@@ -50,11 +50,11 @@ RSpec.describe "the source gem" do
     expect(paths).to all start_with("#{gem.home}/")
   end
 
-  it "stays small: what cargo made on the way is gone, and the extension is stripped" do
+  it "is small: no intermediate files, and a stripped extension" do
     expect(Dir.glob("#{gem.home}/**/{target,.rb-sys}", File::FNM_DOTMATCH)).to be_empty
     extensions = gem.files.grep(/\.(so|bundle)\z/)
-    expect(extensions.size).to eq(2) # RubyGems keeps one beside the gem
+    expect(extensions.size).to eq(2) # RubyGems keeps a second copy beside the gem
     extensions.each { |file| expect(Open3.capture2e("nm", file).first).to include("no symbols") }
-    expect(gem.size).to be < 6_000_000
+    expect(gem).to be_small
   end
 end

@@ -1,9 +1,10 @@
 # frozen_string_literal: true
 
-# IPv6 and the source address: in a listener, in a remote, in a log line, in a PROXY header.
-RSpec.describe "An address" do
+# IPv6 and source addresses: in listeners, remotes, log lines and PROXY headers.
+RSpec.describe "Addresses:" do
   running(:naming) do
     Backend.new do |session|
+      session.read # A close with unread bytes would be a reset.
       session.write(session.socket.remote_address.inspect_sockaddr)
     end
   end
@@ -12,24 +13,24 @@ RSpec.describe "An address" do
     ask("hello", ProxyProcess.start("proxy { |data| #{answer.inspect} }", **options))
   end
 
-  it "to connect from may be chosen" do
+  it ":local_host sets the source address" do
     expect(routed({ remote: naming.address, local_host: "127.0.0.9" })).to match(/\A127\.0\.0\.9:\d+\z/)
-    expect(routed({ remote: [address_of_refused, naming.address], local_host: "127.0.0.8" }))
+    expect(routed({ remote: [refused_address, naming.address], local_host: "127.0.0.8" }))
       .to start_with "127.0.0.8:"
   end
 
-  it "to connect from may have a port" do
+  it ":local_host may have a port" do
     free = TCPServer.open("127.0.0.9", 0) { |server| server.local_address.ip_port }
     expect(routed({ remote: naming.address, local_host: "127.0.0.9:#{free}" })).to eq "127.0.0.9:#{free}"
   end
 
-  it "to connect from that is not this machine's is told of, once" do
+  it "a :local_host of another machine is reported once" do
     proxy = ProxyProcess.start("proxy { #{{ remote: naming.address, local_host: "192.0.2.1", retries: 1 }.inspect} }")
     expect(ask("hello", proxy)).to eq ""
     expect(proxy.settle.lines.grep(/Cannot connect/)).to match [/WARN Cannot connect to \S+: Cannot assign requested/]
   end
 
-  describe "of IPv6" do
+  describe "IPv6" do
     before(:context) do
       TCPServer.open("::1", 0).close
     rescue SystemCallError => e
@@ -38,7 +39,10 @@ RSpec.describe "An address" do
 
     running(:six) { Backends.once("six", host: "::1") }
     running(:echoing) do
-      Backend.new(host: "::1") { |session| session.write(session.socket.remote_address.inspect_sockaddr) }
+      Backend.new(host: "::1") do |session|
+        session.read
+        session.write(session.socket.remote_address.inspect_sockaddr)
+      end
     end
     running(:proxy) do
       ProxyProcess.start("proxy { |data, client| data == 'route' ? #{"[::1]:#{six.port}".inspect} : " \
@@ -49,14 +53,14 @@ RSpec.describe "An address" do
       Client.new(proxy.port, host: "::1")
     end
 
-    it "is listened on, told to the block, and logged without brackets" do
+    it "works for a listener, in the block and in the log, there without brackets" do
       client = connect_six(proxy)
       expect(client.write("hello").read_all).to eq '["::1", "::1"]'
       proxy.await("INFO Accepted ::1:#{client.socket.local_address.ip_port}")
       expect(client.address).to start_with "::1:"
     end
 
-    it "is IPv4 for a client of IPv4 where both come in" do
+    it "a dual-stack listener reports an IPv4 client by its IPv4 address" do
       proxy = ProxyProcess.start("proxy { |_, client| { :close => [client.ip, client.local_ip].inspect } }",
                                  args: %w[-h :: -p 0])
       expect(ask("x", proxy)).to eq '["127.0.0.1", "127.0.0.1"]'
@@ -64,7 +68,7 @@ RSpec.describe "An address" do
       proxy.await(/INFO Accepted 127.0.0.1:/)
     end
 
-    it "may be listened on beside IPv4 at the same port, in any order" do
+    it "may be listened on beside IPv4 on the same port, in any order" do
       [%w[0.0.0.0 [::]], %w[[::] 0.0.0.0]].each do |hosts|
         port = TCPServer.open("::", 0) { |server| server.local_address.ip_port }
         proxy = ProxyProcess.start("proxy { |_, client| { :close => client.listener } }",
@@ -74,7 +78,7 @@ RSpec.describe "An address" do
       end
     end
 
-    it "does not stop listening for IPv4 silently, when the config is reloaded that did" do
+    it "a reload does not silently close a dual-stack listener for IPv4" do
       port = TCPServer.open("::", 0) { |server| server.local_address.ip_port }
       block = "proxy { |_, client| { :close => client.listener } }"
       proxy = ProxyProcess.start("listen '0.0.0.0:#{port}'\nlisten '[::]:#{port}'\n#{block}", args: [])
@@ -84,19 +88,19 @@ RSpec.describe "An address" do
       expect(ask("x", proxy)).to eq "0.0.0.0:#{port}"
     end
 
-    it "may be a remote, in brackets or bare" do
+    it "works for a remote, with and without brackets" do
       expect(connect_six(proxy).write("route").read_all).to eq "six:route"
       expect(routed("::1:#{six.port}")).to eq "six:hello"
     end
 
-    it "may be connected from, in brackets or bare, with a port or without" do
+    it "works for :local_host, with and without brackets and port" do
       remote = "[::1]:#{echoing.port}"
       free = TCPServer.open("::1", 0) { |server| server.local_address.ip_port }
       expect(routed({ remote: remote, local_host: "::1" })).to start_with "[::1]:"
       expect(routed({ remote: remote, local_host: "[::1]:#{free}" })).to eq "[::1]:#{free}"
     end
 
-    it "is told in both versions of the PROXY protocol" do
+    it "works in both versions of the PROXY protocol" do
       versions = { 1 => /\Asix:PROXY TCP6 ::1 ::1 \d+ \d+\r\nx\z/n,
                    2 => /\Asix:\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24(\0{15}\x01){2}....x\z/mn }
       versions.each do |version, header|
@@ -106,7 +110,7 @@ RSpec.describe "An address" do
       end
     end
 
-    it "may be a trusted network" do
+    it "works for a trusted network" do
       config = "listen '[::1]:0', :proxy_protocol => ['::1/128']\nproxy { |_, client| { :close => client.to_s } }"
       proxy = ProxyProcess.start(config, args: [])
       expect(connect_six(proxy).write("PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\nx").read_all).to eq "2001:db8::1:1"

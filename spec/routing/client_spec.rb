@@ -2,8 +2,8 @@
 
 require "json"
 
-# `proxy { |data, client| ... }`: who is asking.
-RSpec.describe "The client that a block is told of" do
+# `proxy { |data, client| ... }`: the client object.
+RSpec.describe "Client object:" do
   before(:context) { @dir = Dir.mktmpdir("proxymachine-spec") }
   after(:context) { FileUtils.rm_rf(@dir) }
 
@@ -27,7 +27,7 @@ RSpec.describe "The client that a block is told of" do
     JSON.parse(client.write(text).read_all, symbolize_names: true)
   end
 
-  it "has its address, and the one that it connected to" do
+  it "has the client's address and the local address" do
     client = connect_from("127.0.0.7", proxy.port)
     expect(told(client)).to eq(
       ip: "127.0.0.7", port: client.socket.local_address.ip_port, local_ip: "127.0.0.1", local_port: proxy.port,
@@ -35,7 +35,7 @@ RSpec.describe "The client that a block is told of" do
     )
   end
 
-  it "has none on a Unix socket, only the listener's name, or its address" do
+  it "has no address on a Unix socket, only the listener's name or address" do
     nothing = { ip: nil, port: nil, local_ip: nil, local_port: nil, tlvs: [] }
     expect(told(UnixClient.new("#{@dir}/named.sock"))).to eq(listener: ":local", text: "local", **nothing)
     nameless = "unix:#{@dir}/nameless.sock"
@@ -43,8 +43,8 @@ RSpec.describe "The client that a block is told of" do
       .to eq(listener: nameless.inspect, text: nameless, **nothing)
   end
 
-  it "has the addresses that a PROXY header tells, and its TLVs as bytes" do
-    front = addresses_of(proxy).last[/\d+\z/].to_i
+  it "has the addresses of a PROXY header, and its TLVs as bytes" do
+    front = listen_addresses(proxy).last[/\d+\z/].to_i
     addresses = [192, 0, 2, 1, 198, 51, 100, 2, 1111, 443].pack("C8n2")
     tlvs = [2, 12, "blue.example", 0xE0, 2, "\xFF\0".b].pack("Cna*Cna*")
     header = "\r\n\r\n\0\r\nQUIT\n\x21\x11".b + [addresses.size + tlvs.size].pack("n") + addresses + tlvs
@@ -57,33 +57,43 @@ RSpec.describe "The client that a block is told of" do
       .to include(ip: "2001:db8::1", port: 5, local_ip: "2001:db8::2", local_port: 6, tlvs: [])
   end
 
-  it "has its socket's own addresses where a header tells none" do
-    front = addresses_of(proxy).last[/\d+\z/].to_i
+  it "has every value of a repeated TLV" do
+    proxy = ProxyProcess.start(<<~RUBY, args: [])
+      listen "127.0.0.1:0", :proxy_protocol => ["127.0.0.0/8"]
+      proxy { |_, client| { :close => [client.tlvs, client.all_tlvs].inspect } }
+    RUBY
+    tlvs = [[5, 1, "a"], [2, 1, "b"], [5, 1, "c"]].map { |tlv| tlv.pack("Cna*") }.join
+    header = "\r\n\r\n\0\r\nQUIT\n\x21\0".b + [tlvs.size].pack("n") + tlvs
+    expect(ask("#{header}x", proxy)).to eq [{ 5 => "c", 2 => "b" }, [[5, "a"], [2, "b"], [5, "c"]]].inspect
+  end
+
+  it "has the socket's addresses if a PROXY header has none" do
+    front = listen_addresses(proxy).last[/\d+\z/].to_i
     expect(told(Client.new(front), "PROXY UNKNOWN\r\nx")).to include(ip: "127.0.0.1", local_port: front)
   end
 
-  it "has the seconds since it was accepted, of this call" do
+  it "has the seconds from accept to this call" do
     proxy = ProxyProcess.start(<<~RUBY)
       ages = []
       proxy { |data, client| ages << client.age; data == "x" ? :noop : { :close => ages.join(" ") } }
     RUBY
     client = connect(proxy).write("x")
-    proxy.await(answer_line(client, :noop))
+    proxy.await(answer_log_line(client, :noop))
     sleep 0.05
     first, second = client.write("y").read_all.split.map(&:to_f)
     expect(first).to be_between(0, Eventually::DEADLINE)
     expect(second - first).to be_between(0.05, Eventually::DEADLINE)
   end
 
-  it "is told of in a log line by what a header says" do
+  it "is logged with the address of the PROXY header" do
     expect(proxy.log).not_to include "203.0.113.9"
-    front = addresses_of(proxy).last[/\d+\z/].to_i
+    front = listen_addresses(proxy).last[/\d+\z/].to_i
     told(Client.new(front), "PROXY TCP4 203.0.113.9 192.0.2.2 7 8\r\nx")
     proxy.await(/\AINFO 203.0.113.9:7 /)
   end
 
-  describe "costs a block that does not take it" do
-    # How many of them there are after ten connections; and what of them the system was asked.
+  describe "for a block without a second parameter, it costs" do
+    # Returns the number of Client objects after ten connections, and the number of getsockname calls.
     def cost(block)
       proxy = ProxyProcess.start(<<~RUBY)
         GC.disable
@@ -99,13 +109,13 @@ RSpec.describe "The client that a block is told of" do
     it "no object and no system call" do
       objects, calls = cost("proxy { |data| #{count} }")
       expect(objects).to eq 0
-      expect(calls || 0).to be < 5 # Each engine thread looks at its listener when it starts, perhaps by now.
+      expect(calls || 0).to be < 5 # engine threads may call it once for their listener
     end
 
-    it "which shows, since it costs one that does" do
+    it "one of each with a second parameter (a check of this measurement)" do
       objects, calls = cost("proxy { |data, client| #{count} }")
       expect(objects).to be >= 11
-      expect(calls || 10).to be >= 10 # None where no process may be traced.
+      expect(calls || 10).to be >= 10 # nil where processes may not be traced
     end
   end
 end

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
-# Whatever is written wrongly is named, with what would be right.
-RSpec.describe "A config with a mistake" do
+# Every mistake in a config is reported with the valid forms.
+RSpec.describe "Config mistakes:" do
   describe "in an answer" do
-    running(:proxy) { Puppet.start }
+    running(:proxy) { ScriptedProxy.start }
 
     remote = "expected \"host:port\""
     {
@@ -44,7 +44,7 @@ RSpec.describe "A config with a mistake" do
       "42" => "invalid answer 42: expected {:remote =>",
       "nil" => "invalid answer nil: expected {:remote =>"
     }.each do |answer, complaint|
-      it "is told what is wrong with #{answer}" do
+      it "#{answer} is explained" do
         client = connect.write("#{answer}\n")
         expect(client.read_all).to eq ""
         line = proxy.await(/\AERROR /)
@@ -54,7 +54,7 @@ RSpec.describe "A config with a mistake" do
       end
     end
 
-    it "is told of a key that means nothing, once for each, and served all the same" do
+    it "an unknown key is reported once, and the connection is served" do
       backend = Backends.once("it")
       keys = { remote: backend.address, retries: nil, noop: false, local_host: nil }
       [{ retrys: 5 }, { retrys: 6 }, { "retries" => 5 }, {}].each do |slip|
@@ -94,20 +94,20 @@ RSpec.describe "A config with a mistake" do
     "listen 'unix:@name', :user => 0" => /listen "unix:@name": :user is for the file of a Unix socket/,
     "listen 'unix:@'" => /cannot listen on "unix:@": expected "host:port"/,
     "listen 'unix:/no-such-folder/pm.sock'" => %r{cannot listen on unix:/no-such-folder/pm.sock: No such file},
-    "listen 'unix:/tmp/#{"x" * 108}'" => %r{cannot listen on unix:/tmp/x+: path must be shorter than},
+    "listen 'unix:/tmp/#{"x" * 108}'" => %r{cannot listen on unix:/tmp/x+: its path is longer than 107 bytes},
     "listen 'no-such-host.invalid:80'" => /cannot resolve no-such-host.invalid: /,
     "threads 1.5" => /threads takes a whole number above 0, not 1.5/,
-    "threads 2**31" => /threads takes a whole number above 0, not 2147483648/,
+    "threads 2**31" => /threads takes a whole number up to 2147483647, not 2147483648/,
     "run_as 'no-such-user'" => /cannot run as no-such-user: can't find user for no-such-user/,
     "proxy(:nobody) { :close }" => /proxy\(:nobody\): no listener has that name/,
     "proxy(5) { :close }" => /the name of a listener is a Symbol such as :local, not 5/
   }.each do |config, complaint|
-    it "does not start with #{config}" do
+    it "#{config} prevents the start" do
       expect_not_to_start("#{config}\nproxy { :close }", complaint)
     end
   end
 
-  it "does not start when a listener has no block" do
+  it "a listener without a block prevents the start" do
     expect_not_to_start("listen '127.0.0.1:0', :name => :a\nproxy(:a) { :close }", /no proxy block for 127.0.0.1:0/)
   end
 
@@ -119,7 +119,7 @@ RSpec.describe "A config with a mistake" do
     %w[--decision-timeout soon] => [2, /decision_timeout takes a number of seconds \(0 is no limit\), not "soon"/],
     %w[--user no-such-user] => [1, /cannot run as no-such-user/]
   }.each do |args, (status, complaint)|
-    it "does not start with #{args.join(" ")}" do
+    it "the flags #{args.join(" ")} prevent the start" do
       expect_not_to_start("proxy { :close }", complaint, args: args, status: status)
     end
   end

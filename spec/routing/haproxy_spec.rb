@@ -2,9 +2,9 @@
 
 require "openssl"
 
-# The PROXY protocol with a real HAProxy, in front and behind.
-RSpec.describe "HAProxy" do
-  describe "in front" do
+# The PROXY protocol with a real HAProxy as client and as backend.
+RSpec.describe "HAProxy:" do
+  describe "as client" do
     running(:proxy) do
       ProxyProcess.start(<<~RUBY, args: [])
         listen "127.0.0.1:0", :proxy_protocol => ["127.0.0.0/8"]
@@ -33,14 +33,14 @@ RSpec.describe "HAProxy" do
     end
 
     %i[v1 v2].each do |version|
-      it "tells by #{version} who the client is" do
+      it "passes the client's address by #{version}" do
         client = connect_from("127.0.0.5", haproxy.port(version))
         expect(client.write("hello").read_all)
           .to eq "hello|127.0.0.5:#{client.socket.local_address.ip_port}|127.0.0.1:#{haproxy.port(version)}"
       end
     end
 
-    it "tells by the TLVs of v2 what TLS it speaks, for which host, and as which request" do
+    it "passes TLS version, host name and request id by TLVs of version 2" do
       client = connect_from("127.0.0.6", haproxy.port(:tlvs))
       tls = OpenSSL::SSL::SSLSocket.new(client.socket)
       tls.hostname = "blue.example"
@@ -50,7 +50,7 @@ RSpec.describe "HAProxy" do
       expect(tlvs).to include('0x02="blue.example"', '0x05="spec-127.0.0.6"', /\A0x03=/, /\A0x20=.*TLSv1/)
     end
 
-    it "has its own health checks taken for what they are" do
+    it "sends health checks that are recognized" do
       checked = ProxyProcess.start(<<~RUBY, args: [])
         listen "127.0.0.1:0", :proxy_protocol => ["127.0.0.1"]
         proxy { |data, client| { :close => "\#{data} \#{client}" } }
@@ -69,7 +69,7 @@ RSpec.describe "HAProxy" do
     end
   end
 
-  describe "behind" do
+  describe "as backend" do
     running(:haproxy) do
       Haproxy.new(<<~TEXT)
         frontend telling
@@ -80,14 +80,14 @@ RSpec.describe "HAProxy" do
     end
 
     [1, 2].each do |version|
-      it "understands version #{version}, with the request behind it" do
+      it "accepts version #{version} with the request after it" do
         proxy = ProxyProcess.start("proxy { { :remote => '#{haproxy.address(:telling)}', " \
                                    ":proxy_protocol => #{version} } }")
         told = Curl.get("--interface", "127.0.0.5", "http://127.0.0.1:#{proxy.port}/page")
         expect(told).to match(%r{\A127\.0\.0\.5:\d+ 127\.0\.0\.1:#{proxy.port} /page\z})
       end
 
-      it "takes version #{version} of a client without addresses for a connection of the proxy's own" do
+      it "takes version #{version} without addresses for a connection of the proxy itself" do
         Dir.mktmpdir do |dir|
           ProxyProcess.start("listen 'unix:#{dir}/pm.sock'\nproxy { { :remote => '#{haproxy.address(:telling)}', " \
                              ":proxy_protocol => #{version} } }")
@@ -97,7 +97,7 @@ RSpec.describe "HAProxy" do
       end
     end
 
-    it "knows the client of another HAProxy in front" do
+    it "receives the client's address from another HAProxy in front" do
       proxy = ProxyProcess.start(<<~RUBY, args: [])
         listen "127.0.0.1:0", :proxy_protocol => ["127.0.0.1"]
         proxy { { :remote => "#{haproxy.address(:telling)}", :proxy_protocol => 2 } }

@@ -1,18 +1,19 @@
 # frozen_string_literal: true
 
-# Blocks may be replaced at any moment; the other verbs are read when the server starts, and later ones say so.
-RSpec.describe "A verb that is called while the server runs" do
-  running(:proxy) { Puppet.start }
+# Blocks may be replaced at any moment. The other verbs are read at the start; a later call is reported as ignored.
+RSpec.describe "Verbs called while the server runs:" do
+  running(:proxy) { ScriptedProxy.start }
 
   { "max_connections 5" => "max_connections", "threads 2" => "threads", "idle_timeout 1" => "idle_timeout",
+    "upstream :late, '127.0.0.1:1'" => "upstream", "upstream_check(:late) { true }" => "upstream_check",
     "listen '127.0.0.1:0'" => "listen", "run_as #{Etc.getpwuid.name.inspect}" => "run_as" }.each do |call, verb|
-    it "is told of if it comes too late: #{call}" do
+    it "#{call} is reported as too late" do
       expect(ask("#{call}; { :close => 'served' }\n")).to eq "served"
       proxy.await("WARN #{verb} is read when the server starts or reloads: now it changes nothing")
     end
   end
 
-  it "is told of in a trap, too, where a config that loads itself again for its routes calls it" do
+  it "calls in a trap are reported, too, as by a config that loads itself again" do
     proxy = ProxyProcess.start(<<~RUBY)
       trap("WINCH") { load __FILE__ }
       max_preread 1000
@@ -25,12 +26,12 @@ RSpec.describe "A verb that is called while the server runs" do
     proxy.await(/WARN max_preread is read/)
   end
 
-  it "with a value that is none is an error of its own connection" do
+  it "an invalid value is an error of its own connection" do
     expect(ask("max_connections 'many'\n")).to eq ""
     proxy.await('ERROR ProxyMachine::ConfigError - max_connections takes a whole number above 0, not "many"')
   end
 
-  it "counts when the config is reloaded, and is not told of" do
+  it "calls during a reload apply, without a report" do
     reloaded = ProxyProcess.start("proxy { { :close => 'old' } }")
     File.write(reloaded.config_path, "max_preread 5\nproxy { |data| data.end_with?('!') ? :close : :noop }")
     reloaded.signal("HUP")
@@ -40,7 +41,7 @@ RSpec.describe "A verb that is called while the server runs" do
     expect(reloaded.lines.grep(/WARN/)).to be_empty
   end
 
-  it "counts for those, too, who wait to be accepted when the config is reloaded" do
+  it "calls during a reload apply to clients in the backlog" do
     waiting = ProxyProcess.start("max_connections 1\nproxy { :noop }")
     standing = connect(waiting)
     waiting.await(/Accepted/)

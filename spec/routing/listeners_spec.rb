@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 # Several listeners in one process.
-RSpec.describe "A server with several listeners" do
+RSpec.describe "Several listeners:" do
   before(:context) { @dir = Dir.mktmpdir("proxymachine-spec") }
   after(:context) { FileUtils.rm_rf(@dir) }
 
@@ -18,19 +18,19 @@ RSpec.describe "A server with several listeners" do
   end
 
   def port(index)
-    addresses_of(proxy).fetch(index)[/\d+\z/].to_i
+    listen_addresses(proxy).fetch(index)[/\d+\z/].to_i
   end
 
-  it "listens on those of the command line first, then on the config's, and says so" do
-    expect(addresses_of(proxy)).to match [
+  it "the command line's are opened and logged first, then the config's" do
+    expect(listen_addresses(proxy)).to match [
       /\A127\.0\.0\.1:[1-9]\d*\z/, /\A127\.0\.0\.2:[1-9]\d*\z/, "unix:#{@dir}/bound.sock",
       /\A127\.0\.0\.3:[1-9]\d*\z/, "unix:#{@dir}/pm.sock", /\A127\.0\.0\.3:[1-9]\d*\z/
     ]
-    expect(addresses_of(proxy).uniq.size).to eq 6
-    expect(proxy.title).to include addresses_of(proxy).first
+    expect(listen_addresses(proxy).uniq.size).to eq 6
+    expect(proxy.title).to include listen_addresses(proxy).first
   end
 
-  it "asks the block of that name about the clients of a listener, and the other about the rest" do
+  it "a listener uses the block of its name; the others use the block without a name" do
     expect(ask("x")).to eq "any 127.0.0.1:0"
     expect(Client.new(port(1), host: "127.0.0.2").write("x").read_all).to eq "any 127.0.0.2:0"
     expect(UnixClient.new("#{@dir}/bound.sock").write("x").read_all).to eq "any unix:#{@dir}/bound.sock"
@@ -39,18 +39,18 @@ RSpec.describe "A server with several listeners" do
     expect(Client.new(port(5), host: "127.0.0.3").write("x").read_all).to eq "any 127.0.0.3:0"
   end
 
-  it "may have one block for several listeners of the same name" do
+  it "listeners of the same name share a block" do
     proxy = ProxyProcess.start(<<~RUBY, args: [])
       listen "127.0.0.1:0", :name => :one
       listen "127.0.0.2:0", :name => :one
       proxy(:one) { |data, client| { :close => client.local_ip } }
     RUBY
-    ports = addresses_of(proxy).map { |address| address[/\d+\z/].to_i }
+    ports = listen_addresses(proxy).map { |address| address[/\d+\z/].to_i }
     expect(Client.new(ports[0]).write("x").read_all).to eq "127.0.0.1"
     expect(Client.new(ports[1], host: "127.0.0.2").write("x").read_all).to eq "127.0.0.2"
   end
 
-  it "takes another block for one of them while it runs" do
+  it "the block of a listener may be replaced while the server runs" do
     proxy = ProxyProcess.start(<<~RUBY, args: [])
       listen "127.0.0.1:0", :name => :one
       proxy(:one) { |data| proxy(:one) { { :close => "second" } }; { :close => "first" } }
@@ -58,13 +58,13 @@ RSpec.describe "A server with several listeners" do
     expect(Array.new(2) { ask("x", proxy) }).to eq %w[first second]
   end
 
-  it "stops listening on all of them when it is told to end" do
+  it "a drain closes all of them" do
     proxy = ProxyProcess.start("listen '127.0.0.2:0'\nproxy { :noop }")
     waiting = connect(proxy).write("x")
     proxy.await(/noop/)
     proxy.signal("QUIT")
     proxy.await(/No longer accepting/)
-    addresses_of(proxy).each do |address|
+    listen_addresses(proxy).each do |address|
       host, port = address.split(":")
       eventually { refused?(host, port.to_i) }
     end
@@ -79,11 +79,12 @@ RSpec.describe "A server with several listeners" do
     true
   end
 
-  it "does not start when one address is taken, and leaves nothing of the others" do
+  it "an address in use prevents the start, and the others are closed" do
     socket = "#{@dir}/half.sock"
-    child = ProxyProcess.new("listen 'unix:#{socket}'\nlisten '#{addresses_of(proxy).first}'\nproxy { :close }")
+    child = ProxyProcess.new("listen 'unix:#{socket}'\nlisten '#{listen_addresses(proxy).first}'\nproxy { :close }")
     expect(child.wait.exitstatus).to eq 1
-    expect(child.stderr).to eq "proxymachine: cannot listen on #{addresses_of(proxy).first}: Address already in use\n"
+    address = listen_addresses(proxy).first
+    expect(child.stderr).to eq "proxymachine: cannot listen on #{address}: Address already in use\n"
     expect(File).not_to exist(socket)
   end
 end

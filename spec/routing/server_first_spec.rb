@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# `proxy_accept`: protocols in which the server speaks first.
-RSpec.describe "A proxy_accept block" do
+# `proxy_accept`: protocols in which the server sends first.
+RSpec.describe "proxy_accept:" do
   running(:once) { Backends.once("once") }
   running(:smtp) do
     Backend.new do |session|
@@ -13,7 +13,7 @@ RSpec.describe "A proxy_accept block" do
     end
   end
 
-  # It answers what a file says, which each example writes.
+  # The block evaluates a file that each example writes.
   running(:proxy) do
     @answer = File.join(Dir.mktmpdir("proxymachine-spec"), "answer")
     File.write(@answer, ":noop")
@@ -30,7 +30,7 @@ RSpec.describe "A proxy_accept block" do
     connect
   end
 
-  it "takes a client to the server that speaks first, before it has said a word" do
+  it "routes a client before its first byte" do
     client = accepted({ remote: smtp.address }.inspect)
     expect(client.read(19)).to eq "220 backend ready\r\n"
     expect(client.write("EHLO me\r\n").read(13)).to eq "250 EHLO me\r\n"
@@ -38,16 +38,16 @@ RSpec.describe "A proxy_accept block" do
     expect(smtp.received).to eq ["EHLO me\r\nQUIT\r\n"]
   end
 
-  it "may name the remote alone" do
+  it "may answer a remote alone" do
     expect(accepted(smtp.address.inspect).read(4)).to eq "220 "
   end
 
-  it "may say something first, and tell the backend something" do
+  it "may answer :reply and :data" do
     answer = { remote: once.address, reply: "hello\n", data: "from the proxy" }
     expect(accepted(answer.inspect).read_all).to eq "hello\nonce:from the proxy"
   end
 
-  it "may greet and wait, in either way" do
+  it "may greet and wait, by both forms" do
     ["{ :noop => true, :reply => '220 hello' }", "{ :noop => '220 hello' }",
      "{ :noop => '220 hello', :reply => 'not this' }"].each do |answer|
       client = accepted(answer)
@@ -56,7 +56,7 @@ RSpec.describe "A proxy_accept block" do
     end
   end
 
-  it "may just wait, by :noop, and by nil and false, so that it can care for some clients only" do
+  it "may wait by :noop, nil and false, so that it can handle some clients only" do
     [":noop", "{ :noop => true }", "nil", "false", "'220 hello' if client.port == 1"].each do |answer|
       client = accepted(answer)
       expect(client.write("x").read_all).to eq "heard x"
@@ -64,19 +64,19 @@ RSpec.describe "A proxy_accept block" do
     expect(proxy.errors).to be_empty
   end
 
-  it "may close, with words or without" do
+  it "may close, with a text or without" do
     expect(accepted(":close").read_all).to eq ""
     expect(accepted("{ :close => true }").read_all).to eq ""
     expect(accepted("{ :close => '554 go away' }").read_all).to eq "554 go away"
     expect(proxy.errors).to be_empty
   end
 
-  it "is told who the client is" do
+  it "receives the client" do
     client = accepted("{ :close => [client.ip, client.port, client.local_port, client.listener].join(' ') }")
     expect(client.read_all).to eq "127.0.0.1 #{client.socket.local_address.ip_port} #{proxy.port} 127.0.0.1:0"
   end
 
-  it "costs its own connection only, when it raises or answers what is none" do
+  it "an exception or an invalid answer closes only its own connection" do
     expect(accepted("raise 'no luck'").read_all).to eq ""
     proxy.await("ERROR RuntimeError - no luck")
     expect(accepted("42").read_all).to eq ""
@@ -86,13 +86,13 @@ RSpec.describe "A proxy_accept block" do
     expect(accepted(":noop").write("x").read_all).to eq "heard x"
   end
 
-  it "may greet each client in its own way, and leave the rest to the proxy block" do
+  it "may greet each client individually, and leave the decision to the proxy block" do
     client = accepted('{ :noop => true, :reply => "220 hello #{client.ip}\r\n" }')
     expect(client.read(21)).to eq "220 hello 127.0.0.1\r\n"
     expect(client.write("QUIT").read_all).to eq "heard QUIT"
   end
 
-  it "is asked once, before the proxy block, which gets what the client says then" do
+  it "is called once, before the proxy block, which receives the client's data" do
     config = <<~RUBY
       asked = []
       proxy_accept { |client| asked << "accept"; { :noop => true, :reply => "?" } }
@@ -102,11 +102,11 @@ RSpec.describe "A proxy_accept block" do
     client = connect(proxy)
     expect(client.read(1)).to eq "?"
     client.write("a")
-    proxy.await(answer_line(client, :noop))
+    proxy.await(answer_log_line(client, :noop))
     expect(client.write("b").read_all).to eq '["accept", "a", "ab"]'
   end
 
-  it "lets the next block decide by what was said to the greeting, and leave that out" do
+  it "the proxy block may route by the reply to the greeting, and not replay it" do
     proxy = ProxyProcess.start(<<~RUBY)
       proxy_accept { { :noop => true, :reply => "220 which one?\\r\\n" } }
       proxy { |data| data.end_with?("\\r\\n") ? { :remote => #{smtp.address.inspect}, :data => "" } : :noop }
@@ -118,8 +118,8 @@ RSpec.describe "A proxy_accept block" do
   end
 end
 
-RSpec.describe "A proxy block" do
-  it "may say something and wait, though not beside an ignored :reply of 1.2.4" do
+RSpec.describe "Greeting by the proxy block:" do
+  it "a text may be sent before waiting, except where 1.2.4 ignored :reply" do
     proxy = ProxyProcess.start(<<~RUBY)
       proxy { |data| data == "a" ? { :noop => "more" } : { :close => data } }
     RUBY

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# unix:/path and unix:@name, as listener and as remote.
-RSpec.describe "A Unix socket" do
+# unix:/path and unix:@name as listeners and remotes.
+RSpec.describe "Unix sockets:" do
   before { @dir = Dir.mktmpdir("proxymachine-spec") }
   after { FileUtils.rm_rf(@dir) }
 
@@ -16,20 +16,20 @@ RSpec.describe "A Unix socket" do
     UnixClient.new(socket).write(text).read_all
   end
 
-  it "may be listened on, by path and by abstract name" do
+  it "a listener may be a path or an abstract name" do
     answering("listen 'unix:#{path}'\nlisten 'unix:#{name}'")
     expect(told_by(path)).to eq "heard hello"
     expect(told_by(name)).to eq "heard hello"
   end
 
-  it "may be a remote, by path and by abstract name" do
+  it "a remote may be a path or an abstract name" do
     [path, name].each do |socket|
       UnixBackend.new("backend", socket)
       expect(ask("hello", answering("", "'unix:#{socket}'"))).to eq "backend:hello"
     end
   end
 
-  it "has a block of its own, and is routed to like any other" do
+  it "a listener may have its own block" do
     proxy = ProxyProcess.start(<<~RUBY)
       listen "unix:#{path}", :name => :local
       proxy(:local) { |data| { :close => "local \#{data}" } }
@@ -39,7 +39,7 @@ RSpec.describe "A Unix socket" do
     expect(proxy.settle.lines).to include "INFO Successful connection to unix:#{path}"
   end
 
-  it "takes the other features with it: the reply, the PROXY header, the end of one side" do
+  it ":reply, PROXY header and half-close work" do
     UnixBackend.new("backend", path)
     answer = { remote: "unix:#{path}", reply: "wait ", proxy_protocol: 1 }
     expect(ask("hello", answering("", answer.inspect))).to match(/\Await backend:PROXY TCP4 127.0.0.1 .*\r\nhello\z/m)
@@ -48,7 +48,7 @@ RSpec.describe "A Unix socket" do
     expect(told_by(listener)).to eq "backend:PROXY UNKNOWN\r\nhello"
   end
 
-  it "relays much, both ways" do
+  it "large payloads are relayed both ways" do
     bulk = Random.bytes(3_000_000)
     listener = File.join(@dir, "in.sock")
     backend = Backends.echo
@@ -59,7 +59,7 @@ RSpec.describe "A Unix socket" do
     writer.join
   end
 
-  it "has the mode and the owner that it should have" do
+  it "the file has the configured mode and owner" do
     user = Process.uid.zero? ? Etc.getpwnam("nobody") : Etc.getpwuid
     group = Etc.getgrgid(Process.uid.zero? ? user.gid : Process.gid)
     other = File.join(@dir, "other.sock")
@@ -70,7 +70,7 @@ RSpec.describe "A Unix socket" do
                  have_attributes(mode: 0o140600, uid: user.uid, gid: group.gid)]
   end
 
-  it "leaves no file when the server ends" do
+  it "the file is removed at the server's end" do
     proxy = answering("listen 'unix:#{path}'")
     expect(File).to be_socket(path)
     proxy.signal("QUIT")
@@ -78,7 +78,7 @@ RSpec.describe "A Unix socket" do
     expect(File).not_to exist(path)
   end
 
-  it "is taken over when the server before it was killed" do
+  it "the file of a killed server is replaced" do
     proxy = answering("listen 'unix:#{path}'")
     proxy.signal("KILL")
     proxy.wait
@@ -87,7 +87,7 @@ RSpec.describe "A Unix socket" do
     expect(told_by(path)).to eq "heard hello"
   end
 
-  it "is left to the server that lives, and the other one says so" do
+  it "the file of a running server prevents the start of another" do
     answering("listen 'unix:#{path}'\nlisten 'unix:#{name}'")
     { path => "another process listens there", name => "Address already in use" }.each do |socket, reason|
       second = ProxyProcess.new("listen 'unix:#{socket}'\nproxy { :close }")
@@ -97,7 +97,7 @@ RSpec.describe "A Unix socket" do
     end
   end
 
-  it "does not take the place of a file that is none" do
+  it "a file that is not a socket is not replaced" do
     File.write(path, "precious")
     second = ProxyProcess.new("listen 'unix:#{path}'\nproxy { :close }")
     expect(second.wait.exitstatus).to eq 1

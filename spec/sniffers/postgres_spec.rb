@@ -16,7 +16,7 @@ RSpec.describe "ProxyMachine::Postgres.startup" do
 
   it_behaves_like "a sniffer", ->(data) { ProxyMachine::Postgres.startup(data) }, "postgres/psql" => 56
 
-  it "tells user and database, as keys like any literal" do
+  it "returns user and database as Strings that are Hash keys like literals" do
     found = startup(Capture.read("postgres/psql"))
     expect(found).to have_attributes(user: "alice", version: "3.0", startup?: true, ssl_request?: false,
                                      gssenc_request?: false, cancel?: false, offset: 0, size: 56)
@@ -24,20 +24,20 @@ RSpec.describe "ProxyMachine::Postgres.startup" do
     expect(found.parameters).to eq("user" => "alice", "database" => "shop", "application_name" => "spec")
   end
 
-  it "takes the user's name for the database where none is named" do
+  it "uses the user's name as the default of the database" do
     expect(startup(message("user", "bob")).database).to eq "bob"
   end
 
-  it "refuses a message without a user" do
+  it "returns nil for a message without a user" do
     expect(startup(message("database", "shop"))).to be_nil
   end
 
-  it "has values in UTF-8 where they are that, binary otherwise" do
+  it "returns values in UTF-8 if they are valid, otherwise binary" do
     expect(startup(message("user", "ren\u00E9")).user).to eq "ren\u00E9"
     expect(startup(message("user", "ren\xE9".b)).user).to eq "ren\xE9".b
   end
 
-  it "tells a request for encryption, until something follows it" do
+  it "returns a request for encryption until a byte follows it" do
     expect(startup(ssl_request)).to have_attributes(kind: :ssl_request, ssl_request?: true, user: nil, size: 8)
     expect(startup(gssenc_request)).to have_attributes(gssenc_request?: true, startup?: false)
     expect(startup("#{ssl_request}\0")).to eq :incomplete
@@ -46,7 +46,7 @@ RSpec.describe "ProxyMachine::Postgres.startup" do
     expect(startup("#{ssl_request}\x16\x03")).to be_nil
   end
 
-  it "sees through the request for encryption that a real psql was refused" do
+  it "returns the message after the refused request for encryption of a real psql" do
     data = Capture.read("postgres/psql_ssl_refused")
     found = startup(data)
     expect(found).to have_attributes(startup?: true, user: "alice", offset: 8, size: data.bytesize - 8)
@@ -54,7 +54,7 @@ RSpec.describe "ProxyMachine::Postgres.startup" do
     expect((9...data.bytesize).map { |count| startup(data[0, count]) }.uniq).to eq [:incomplete]
   end
 
-  it "tells whose query is to be canceled" do
+  it "parses a cancel request" do
     expect(startup(cancel))
       .to have_attributes(cancel?: true, process_id: 12_345, key: "\xDE\xAD\xBE\xEF".b, user: nil, size: 16)
     expect((0...16).map { |count| startup(cancel[0, count]) }.uniq).to eq [:incomplete]

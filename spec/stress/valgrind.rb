@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# A server under a little of every load in Valgrind's Memcheck. Ruby's garbage collector reads what it pleases, so that
-# only errors count that happen in the extension or in what it calls, Ruby excepted. Prints them, and fails if there
-# are any.
+# Runs a server under light load of every kind in Valgrind's Memcheck. Ruby's garbage collector reads uninitialized
+# memory, so that only errors in the extension count, and in its callees other than Ruby. Prints these errors, and fails
+# if there are any.
 require "rbconfig"
 require "socket"
 require "tmpdir"
@@ -13,19 +13,19 @@ config = <<~'RUBY'
   proxy { |data| eval(data) }
 RUBY
 
-# What a client says for each kind of answer, and what it then hears.
-def requests(echo)
+# Returns a request and the expected reply for each kind of answer.
+def conversations(echo)
   [["{ :close => 'bye' }", "bye"], ["{ :close => true }", ""], ["raise 'a mistake'", ""], ["42", ""],
    ["{ :remote => '127.0.0.1:#{echo}', :data => 'd', :reply => 'r' }", "rd"],
    ["{ :remote => '127.0.0.1:#{echo}', :data => 'x' * 3_000_000 }", "x" * 3_000_000]]
 end
 
-def talk(port, says, hears)
+def converse(port, request, expected)
   TCPSocket.open("127.0.0.1", port) do |socket|
-    socket.write(says)
-    socket.close_write if hears.end_with?("d", "x")
-    heard = socket.read
-    abort "#{says}: #{heard.size} bytes instead of #{hears.size}" unless heard == hears
+    socket.write(request)
+    socket.close_write if expected.end_with?("d", "x")
+    reply = socket.read
+    abort "#{request}: #{reply.size} bytes instead of #{expected.size}" unless reply == expected
   end
 end
 
@@ -39,7 +39,7 @@ def await_port(output)
   Timeout.timeout(120) { output.each_line { |line| return $1.to_i if line =~ /Listening on \S+:(\d+)$/ } }
 end
 
-# The reports whose stack reaches the extension before it reaches Ruby.
+# Returns the reports whose stack reaches the extension before Ruby.
 def errors(text)
   text.gsub(/^==\d+== ?/, "").split("\n\n").select do |report|
     frames = report.lines.grep(/^\s+(at|by) /)
@@ -58,7 +58,7 @@ Dir.mktmpdir("proxymachine-valgrind") do |dir|
   begin
     port = await_port(reader) or abort "no server: #{File.read("#{dir}/stderr")}"
     echo = backend
-    5.times { requests(echo).each { |says, hears| talk(port, says, hears) } }
+    5.times { conversations(echo).each { |request, reply| converse(port, request, reply) } }
     Process.kill("QUIT", pid)
     status = Timeout.timeout(60) { Process.wait2(pid).last }
   rescue StandardError

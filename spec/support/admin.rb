@@ -3,16 +3,16 @@
 require "json"
 require "net/http"
 
-# What a proxy with the setting `admin` says at that address.
+# Requests to the address that the setting `admin` opens.
 module Admin
   module_function
 
-  # Where that is, as the log says it.
+  # The URI of a path, with the address that the log names.
   def uri(proxy, path = "/")
     URI.join(Eventually.eventually { proxy.log[%r{Metrics and status on (http://\S+)$}, 1] }, path)
   end
 
-  # A Net::HTTPResponse.
+  # Returns a Net::HTTPResponse.
   def request(proxy, path, method: "Get", **headers)
     uri = uri(proxy, path)
     headers = headers.transform_keys(&:to_s)
@@ -22,13 +22,13 @@ module Admin
   end
 
   def get(proxy, path)
-    answer = request(proxy, path)
-    raise "#{path}: #{answer.code} #{answer.body}" unless answer.is_a?(Net::HTTPOK)
+    response = request(proxy, path)
+    raise "#{path}: #{response.code} #{response.body}" unless response.is_a?(Net::HTTPOK)
 
-    answer.body.force_encoding(Encoding::UTF_8)
+    response.body.force_encoding(Encoding::UTF_8)
   end
 
-  # The whole answer at a Unix socket.
+  # Returns the whole response, head and body, from a Unix socket.
   def at(socket, path)
     UNIXSocket.open(socket) do |connection|
       connection.write("GET #{path} HTTP/1.0\r\n\r\n")

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
-# A small server on a free port of the loopback, which runs the given block for each connection in a thread of its own.
-# Backends names the usual kinds.
+# A small server on a free loopback port. It runs the given block in a thread for each connection. Backends has the
+# usual kinds.
 class Backend
-  include Owned
+  include ResourceTracking
 
   attr_reader :host, :port
 
@@ -12,15 +12,15 @@ class Backend
     @host = host
     @sessions = []
     @threads = []
-    @mark = 0
+    @example_start = 0
     @socket = Socket.new(Addrinfo.tcp(host, port).afamily, :STREAM)
     @socket.bind(Addrinfo.tcp(host, port))
     @port = @socket.local_address.ip_port
-    own
+    track
     listen if listening
   end
 
-  # Bound but not listening, a port refuses connections and yet is nobody else's. This opens it.
+  # Starts to listen. Until then the port is bound, so that it refuses connections and no other process can take it.
   def listen
     @socket.listen(128)
     @acceptor = Thread.new { accept_all }
@@ -31,27 +31,28 @@ class Backend
     "#{host}:#{port}"
   end
 
-  def mark
-    @mark = @sessions.size
+  # From here on, `sessions` and `received` tell of this example only.
+  def begin_example
+    @example_start = @sessions.size
   end
 
-  # The connections that came since the running example began.
+  # The connections accepted since the example began.
   def sessions
-    @sessions[@mark..]
+    @sessions[@example_start..]
   end
 
-  # What each of them sent.
+  # The bytes that each of these connections received.
   def received
     sessions.map(&:received)
   end
 
-  # Number `index` of them, as soon as it is there.
+  # Waits for connection number `index` of the example.
   def session(index = 0)
     Eventually.eventually { sessions[index] }
   end
 
   def stop
-    disown
+    untrack
     @acceptor&.kill&.join
     @threads.each(&:kill).each(&:join)
     @socket.close

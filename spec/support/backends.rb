@@ -1,29 +1,29 @@
 # frozen_string_literal: true
 
-# The kinds of backends that the specs put behind the proxy.
+# Backends with the behaviours that the specs need.
 module Backends
   module_function
 
-  # Answers the first thing it hears with its name and that, and closes.
+  # Replies to the first chunk with its name and the chunk, and closes.
   def once(name, **at)
     Backend.new(**at) { |session| session.write("#{name}:#{session.read}") }
   end
 
-  # Says its name first, if it has one, and then all it hears.
-  def echo(name = nil)
-    Backend.new do |session|
+  # Sends back every byte; its name, if it has one, comes before the first.
+  def echo(name = nil, **at)
+    Backend.new(**at) do |session|
       while (data = session.read)
         session.write(session.received.size == data.size && name ? "#{name}:#{data}" : data)
       end
     end
   end
 
-  # Waits for the end of the request, and answers with its name and the request.
-  def patient(name)
+  # Reads to end of file, and then replies with its name and the request.
+  def reply_at_eof(name)
     Backend.new { |session| session.write("#{name}:#{session.drain}") }
   end
 
-  # Speaks first, as SSH, SMTP and MySQL do.
+  # Sends first, as the servers of SSH, SMTP and MySQL do.
   def greeting(text)
     Backend.new do |session|
       session.write(text)
@@ -31,7 +31,7 @@ module Backends
     end
   end
 
-  # Answers each HTTP request with its name, the request line and the length of the body that came with it.
+  # Replies to an HTTP request with its name, the request line and the length of the request's body.
   def http(name)
     Backend.new do |session|
       session.read until session.received.include?("\r\n\r\n")
@@ -43,7 +43,7 @@ module Backends
     end
   end
 
-  # Reads and never answers; keeps the connection open even after the end of the request.
+  # Reads and never replies. The connection stays open even after end of file.
   def silent
     Backend.new do |session|
       session.drain
@@ -51,16 +51,31 @@ module Backends
     end
   end
 
-  # Reads nothing, says nothing.
-  def deaf
+  # Neither reads nor writes.
+  def stalled
     Backend.new { sleep }
   end
 
+  # Reads the request, and closes without a reply.
   def closing
-    Backend.new(&:close)
+    Backend.new(&:read)
   end
 
-  # Resets the connection instead of answering.
+  # Replies to the first bytes that have come inside TLS, in the words of the block, and closes. After a failed
+  # handshake it reads to the end, as a server does that wants its alert to arrive.
+  def encrypted(context)
+    Backend.new do |session|
+      encrypted = OpenSSL::SSL::SSLSocket.new(session.socket, context).tap(&:accept)
+      encrypted.write(yield(encrypted.readpartial(100)))
+      encrypted.close
+    rescue OpenSSL::SSL::SSLError
+      session.drain
+    rescue EOFError
+      encrypted.close # A check makes a handshake, and sends nothing.
+    end
+  end
+
+  # Resets the connection instead of replying.
   def resetting
     Backend.new do |session|
       session.read
@@ -68,12 +83,12 @@ module Backends
     end
   end
 
-  # Refuses, until told to `listen`.
+  # Refuses connections until `listen` is called.
   def refusing(&serve)
     Backend.new(listening: false, &serve)
   end
 
-  # Neither accepts nor refuses: its queue of connections is full.
+  # Neither accepts nor refuses connections: its backlog is full.
   def black_hole
     BlackHole.new
   end

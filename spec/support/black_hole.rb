@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# A port whose connections neither succeed nor fail, because its backlog is full and nobody accepts.
+# A port whose connection attempts neither succeed nor fail, because its backlog is full and no thread accepts.
 class BlackHole
-  include Owned
+  include ResourceTracking
 
   attr_reader :port
 
@@ -12,7 +12,7 @@ class BlackHole
     @server.listen(0)
     @port = @server.local_address.ip_port
     @fillers = []
-    own
+    track
     loop { break unless fill }
   end
 
@@ -20,10 +20,9 @@ class BlackHole
     "127.0.0.1:#{port}"
   end
 
-  def mark; end
-
-  # Serves from now on, but for those that filled it. Who tries to connect is there within seconds, at the next SYN.
-  def relent(&serve)
+  # Accepts from now on, and closes the connections that filled the backlog. A pending attempt succeeds within seconds,
+  # at its next SYN.
+  def start_accepting(&serve)
     fillers = @fillers.map { |filler| filler.local_address.ip_port }
     @server.listen(128)
     @acceptor = Thread.new do
@@ -35,14 +34,14 @@ class BlackHole
   end
 
   def stop
-    disown
+    untrack
     @acceptor&.kill&.join
     [@server, *@fillers].each(&:close)
   end
 
   private
 
-  # Whether one more connection still found room.
+  # Adds a connection to the backlog. Returns whether there was room.
   def fill
     @fillers << Socket.new(@server.local_address.afamily, :STREAM)
     @fillers.last.connect_nonblock(@server.local_address, exception: false)

@@ -3,112 +3,110 @@
 require "io/nonblock"
 require "io/wait"
 require "json"
-require "base64"
 
-# A real Chromium without a window. It is told what to do by the DevTools protocol, over two pipes: JSON texts, each
-# ended by a zero byte.
+# A headless Chromium, driven by the DevTools protocol over two pipes: JSON messages, each ended by a zero byte.
 class Browser
-  include Owned
+  include ResourceTracking
 
-  # Something went wrong in the browser.
   class Failure < StandardError; end
 
   DEADLINE = 30
   OPTIONS = %w[--headless --remote-debugging-pipe --disable-gpu --hide-scrollbars --no-first-run --disable-extensions
                --disable-background-networking --disable-component-update --disable-dev-shm-usage].freeze
 
-  attr_reader :trouble
+  attr_reader :errors
 
-  def initialize
+  # @param further [Array<String>] further options of Chromium
+  def initialize(*further)
     @dir = Dir.mktmpdir("proxymachine-browser")
-    theirs, @orders = IO.pipe
-    @answers, their_answers = IO.pipe
-    # As Ruby makes pipes, Chromium takes "nothing yet" for the end.
-    [theirs, their_answers].each { |pipe| pipe.nonblock = false }
-    # Chromium's own sandbox does not work for root, whose browser only sees pages of the specs.
-    options = OPTIONS + (Process.uid.zero? ? ["--no-sandbox"] : []) + ["--user-data-dir=#{@dir}"]
-    @pid = Process.spawn("chromium", *options, "about:blank", 3 => theirs, 4 => their_answers, in: File::NULL,
+    commands, @commands = IO.pipe
+    @responses, responses = IO.pipe
+    # Chromium takes EAGAIN on a non-blocking pipe, which is Ruby's default, for the end of the pipe.
+    [commands, responses].each { |pipe| pipe.nonblock = false }
+    # Chromium's sandbox does not work for root. The browser only opens pages of the specs.
+    options = OPTIONS + (Process.uid.zero? ? ["--no-sandbox"] : []) + further + ["--user-data-dir=#{@dir}"]
+    @pid = Process.spawn("chromium", *options, "about:blank", 3 => commands, 4 => responses, in: File::NULL,
                                                               out: File::NULL, err: File::NULL, pgroup: true)
-    [theirs, their_answers].each(&:close)
+    [commands, responses].each(&:close)
     @number = 0
-    @trouble = []
+    @errors = []
     @buffer = +""
-    own
+    track
     attach
   end
 
-  def mark; end
-
-  # Looks at a page on a screen of that width, until it is loaded.
+  # Opens a page in a viewport of this width and waits until it is loaded.
   def visit(url, width: 1280, height: 1400, scheme: "light", scripts: true)
-    @trouble.clear
-    order("Emulation.setDeviceMetricsOverride", width: width, height: height, deviceScaleFactor: 1, mobile: width < 500)
-    order("Emulation.setEmulatedMedia", features: [{ name: "prefers-color-scheme", value: scheme }])
-    order("Emulation.setScriptExecutionDisabled", value: !scripts)
-    order("Page.navigate", url: url)
+    @errors.clear
+    command("Emulation.setDeviceMetricsOverride", width: width, height: height, deviceScaleFactor: 1,
+                                                  mobile: width < 500)
+    command("Emulation.setEmulatedMedia", features: [{ name: "prefers-color-scheme", value: scheme }])
+    command("Emulation.setScriptExecutionDisabled", value: !scripts)
+    command("Page.navigate", url: url)
     Eventually.eventually { evaluate("document.readyState") == "complete" && evaluate("location.href") == url }
     self
   end
 
-  # What a JavaScript expression is, in the page.
+  # Returns the value of a JavaScript expression in the page.
   def evaluate(expression)
-    answer = order("Runtime.evaluate", expression: expression, returnByValue: true)
-    raise Failure, answer.inspect if answer["exceptionDetails"]
+    response = command("Runtime.evaluate", expression: expression, returnByValue: true)
+    raise Failure, response.inspect if response["exceptionDetails"]
 
-    answer.dig("result", "value")
+    response.dig("result", "value")
   end
 
-  # What the first element shows that a CSS selector finds.
+  # Returns the text of the first element that a CSS selector matches.
   def text(selector)
     evaluate("document.querySelector(#{selector.to_json})?.innerText")
   end
 
-  # A PNG of the whole page.
-  def screenshot
-    Base64.decode64(order("Page.captureScreenshot", captureBeyondViewport: true)["data"])
+  # Returns a PNG of the whole page, or of its top.
+  def screenshot(height: nil)
+    clip = height && { x: 0, y: 0, width: evaluate("innerWidth"), height: height, scale: 1 }
+    command("Page.captureScreenshot", captureBeyondViewport: true, **{ clip: clip }.compact)["data"].unpack1("m")
   end
 
   def stop
-    disown
+    untrack
     Process.kill(:KILL, -@pid)
     Process.wait(@pid)
-    [@orders, @answers].each(&:close)
+    [@commands, @responses].each(&:close)
     FileUtils.rm_rf(@dir)
   end
 
   private
 
   def attach
-    page = order("Target.createTarget", url: "about:blank")["targetId"]
-    @session = order("Target.attachToTarget", targetId: page, flatten: true)["sessionId"]
-    %w[Page Runtime Log].each { |domain| order("#{domain}.enable") }
+    page = command("Target.createTarget", url: "about:blank")["targetId"]
+    @session = command("Target.attachToTarget", targetId: page, flatten: true)["sessionId"]
+    %w[Page Runtime Log].each { |domain| command("#{domain}.enable") }
   end
 
-  def order(method, **parameters)
+  def command(method, **parameters)
     message = { id: @number += 1, method: method, params: parameters, sessionId: @session }.compact
-    @orders.write("#{message.to_json}\0")
+    @commands.write("#{message.to_json}\0")
     loop do
-      answer = JSON.parse(take)
-      note(answer)
-      next unless answer["id"] == @number
-      raise Failure, "#{method}: #{answer["error"]}" if answer["error"]
+      response = JSON.parse(read_message)
+      record_error(response)
+      next unless response["id"] == @number
+      raise Failure, "#{method}: #{response["error"]}" if response["error"]
 
-      return answer["result"]
+      return response["result"]
     end
   end
 
-  # What the page, or the browser about it, complains of.
-  def note(event)
+  # Records the page's exceptions and the browser's log entries.
+  def record_error(event)
     case event["method"]
-    when "Runtime.exceptionThrown" then @trouble << event.dig("params", "exceptionDetails", "text")
-    when "Log.entryAdded" then @trouble << event.dig("params", "entry", "text")
+    when "Runtime.exceptionThrown" then @errors << event.dig("params", "exceptionDetails", "text")
+    when "Log.entryAdded" then @errors << event.dig("params", "entry", "text")
     end
   end
 
-  def take
+  def read_message
     until (message = @buffer.slice!(/\A[^\0]*\0/))
-      @answers.wait_readable(DEADLINE) or raise Failure, "the browser says nothing"
-      @buffer << @answers.readpartial(1 << 20)
+      @responses.wait_readable(DEADLINE) or raise Failure, "no response from the browser"
+      @buffer << @responses.readpartial(1 << 20)
     end
     message.chomp("\0").force_encoding(Encoding::UTF_8)
   end

@@ -2,13 +2,13 @@
 
 require "open3"
 
-# A certificate that its own key has signed.
+# A self-signed certificate.
 module Certificate
   OPTIONS = %w[-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2].freeze
 
   module_function
 
-  # Makes one for the name in the directory, and returns the files of the key and of the certificate.
+  # Creates a certificate for the name in the directory. Returns the files of the key and of the certificate.
   def create(name, dir)
     key, certificate = %w[key certificate].map { |kind| File.join(dir, "#{name}.#{kind}.pem") }
     subject = ["-subj", "/CN=#{name}", "-addext", "subjectAltName=DNS:#{name}"]

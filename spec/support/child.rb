@@ -1,19 +1,19 @@
 # frozen_string_literal: true
 
-# A process started by the specs. Its outputs go to files, so that what it has written can be read at any moment; it is
-# only ever signalled by its own id, or by that of the process group made for it.
+# A process started by the specs. Its outputs go to files, so that they can be read at any moment. Signals go to its
+# process id only, or to the process group created for it.
 class Child
-  include Owned
+  include ResourceTracking
 
   attr_reader :pid, :dir
 
   def initialize(*command, dir: Dir.mktmpdir("proxymachine-spec"), stdout: File.join(dir, "stdout"), **options)
     @dir = dir
     @stdout = stdout
-    @mark = 0
+    @log_start = 0
     @pid = Process.spawn(*command, in: File::NULL, out: stdout, err: File.join(dir, "stderr"), pgroup: true, **options)
     @waiter = Process.detach(@pid)
-    own
+    track
   end
 
   def stdout
@@ -29,13 +29,19 @@ class Child
     text_of(log_file)
   end
 
-  def mark
-    @mark = log_file && File.exist?(log_file) ? File.size(log_file) : 0
+  def begin_example
+    mark_log
   end
 
-  # What was logged since the running example began. Only that is read, since whoever waits for a line asks very often.
+  # From here on, `recent_log` returns only new lines.
+  def mark_log
+    @log_start = log_file && File.exist?(log_file) ? File.size(log_file) : 0
+  end
+
+  # The log since the example began or since `mark_log`. The rest of the file is not read, because a loop that waits for
+  # a line calls this often.
   def recent_log
-    text_of(log_file, from: @mark)
+    text_of(log_file, from: @log_start)
   end
 
   def report
@@ -50,7 +56,7 @@ class Child
     @waiter.alive?
   end
 
-  # The Process::Status, once it has ended.
+  # Waits for the process to end and returns its Process::Status.
   def wait(within: Eventually::DEADLINE)
     raise "process #{pid} still runs after #{within} s" unless @waiter.join(within)
 
@@ -58,7 +64,7 @@ class Child
   end
 
   def stop
-    disown
+    untrack
     Process.kill(:KILL, -pid) if running?
     @waiter.join(5)
     FileUtils.rm_rf(dir)

@@ -1,21 +1,21 @@
 # frozen_string_literal: true
 
-# One connection to the proxy. Every read has a deadline, so that a proxy that forgets a client fails one example and
-# does not hang the suite.
+# One connection to the proxy. Every read has a deadline, so that a lost client fails one example instead of hanging the
+# suite.
 class Client
-  include Owned
+  include ResourceTracking
 
   attr_reader :socket
 
-  def initialize(port, host: "127.0.0.1", local_host: nil)
+  # deadline:: seconds that a read may wait
+  def initialize(port, host: "127.0.0.1", local_host: nil, deadline: Eventually::DEADLINE)
+    @deadline = deadline
     @socket = Socket.tcp(host, port, local_host, connect_timeout: Eventually::DEADLINE)
     @socket.setsockopt(Socket::IPPROTO_TCP, Socket::TCP_NODELAY, 1)
-    own
+    track
   end
 
-  def mark; end
-
-  # As the log names this client.
+  # The client's address as the log prints it.
   def address
     @socket.local_address.ip_unpack.join(":")
   end
@@ -25,7 +25,7 @@ class Client
     self
   end
 
-  # Ends this side only: "I have said everything".
+  # Shuts down the write side: sends a FIN.
   def finish
     @socket.shutdown(Socket::SHUT_WR)
     self
@@ -39,7 +39,7 @@ class Client
     data
   end
 
-  # Everything until the proxy ends the connection.
+  # Reads until the proxy closes the connection.
   def read_all
     data = +"".b
     loop { data << chunk(65_536) }
@@ -47,25 +47,33 @@ class Client
     data
   end
 
-  # The proxy ended the connection, in whatever manner.
+  # Whether the proxy closed or reset the connection without sending a byte.
   def ended?
     read_all.empty?
   rescue Errno::ECONNRESET
     true
   end
 
-  # Nothing has come, and the connection is open, at this moment.
+  # Discards data until the other side ends the connection. Returns :FIN or :RST.
+  def received_end
+    read_all
+    :FIN
+  rescue Errno::ECONNRESET, Errno::EPIPE
+    :RST
+  end
+
+  # Whether the connection is open and has no data to read at this moment.
   def quiet?
     @socket.read_nonblock(1, exception: false) == :wait_readable
   end
 
   def stop
-    disown
+    untrack
     @socket.close
   end
   alias close stop
 
-  # Leaves without a farewell: the other side gets an RST.
+  # Closes with an RST instead of a FIN.
   def reset
     @socket.setsockopt(Socket::Option.linger(true, 0))
     stop
@@ -74,7 +82,8 @@ class Client
   private
 
   def chunk(size)
-    @socket.wait_readable(Eventually::DEADLINE) or raise "nothing came within #{Eventually::DEADLINE} s"
+    deadline = @deadline || Eventually::DEADLINE
+    @socket.wait_readable(deadline) or raise "no data within #{deadline} s"
     @socket.readpartial(size)
   end
 end

@@ -2,7 +2,7 @@
 
 require "open3"
 
-# The real curl, without the proxies and settings of its user.
+# The real curl, without its user's proxies and settings.
 module Curl
   ENVIRONMENT = %w[http_proxy https_proxy all_proxy no_proxy].flat_map { |name| [name, name.upcase] }.to_h do |name|
     [name, nil]
@@ -10,13 +10,13 @@ module Curl
 
   module_function
 
-  # What it prints, and its exit status.
+  # Returns curl's output and its exit status.
   def run(*arguments)
     output, status = Open3.capture2(ENVIRONMENT, "curl", "-q", "--silent", "--max-time", "60", *arguments)
     [output, status.exitstatus]
   end
 
-  # What it prints, when all went well.
+  # Returns curl's output; raises if curl fails.
   def get(*arguments)
     output, status = run("--fail", *arguments)
     raise "curl #{arguments.join(" ")} exited with #{status}" unless status.zero?

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
-# The configs in the documentation, run as they stand there but for the addresses. `documents("docs/sniffers.md")` in a
-# group gives its examples `page` and `documented`.
+# The configs in the documentation, run as they are except for the addresses. `documents("docs/sniffers.md")` in a group
+# gives its examples `page` and `documented`.
 module Documentation
-  # The Ruby in a text, below a heading if one is named.
+  # Returns the Ruby code blocks in a text, or those below a heading.
   def self.configs(text, heading = nil)
     sections = text.split(/^(?=#+ )/)
     text = sections.find { |section| section.start_with?(/#+ #{Regexp.escape(heading)}$/) } if heading
@@ -17,7 +17,7 @@ module Documentation
   def documents(path)
     page = Documentation.read(path)
     define_method(:page) { page }
-    # The proxy with one of them, its addresses replaced: by servers, or by other addresses.
+    # Starts a proxy with one of the configs. Each address in it is replaced by that of a server or by another address.
     define_method(:documented) do |heading, number = 0, args: %w[-h 127.0.0.1 -p 0], **addresses|
       config = Documentation.configs(page, heading).fetch(number)
       addresses.each do |address, server|

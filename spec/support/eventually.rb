@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
-# Waiting for a condition instead of for a time: the block is asked again until it answers true, or until its
-# expectations hold. The deadline is only there to end a broken run, so it is far away.
+# Waits for a condition instead of for a time. The block is called again until it returns a true value or until its
+# expectations hold, also after an exception: what it looks at may not be there yet. The deadline only ends a broken
+# run, so it is long; then the last failure is raised.
 module Eventually
   DEADLINE = 20
 
@@ -24,7 +25,7 @@ module Eventually
 
   def attempt
     [yield, nil]
-  rescue RSpec::Expectations::ExpectationNotMetError => e
+  rescue RSpec::Expectations::ExpectationNotMetError, StandardError => e
     [nil, e]
   end
 end

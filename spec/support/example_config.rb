@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The proxy with one of the configs in examples/, which read their routes from the environment.
+# Starts a proxy with a config from examples/. These configs read their routes from the environment.
 module ExampleConfig
   module_function
 

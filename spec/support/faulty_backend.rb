@@ -1,13 +1,12 @@
 # frozen_string_literal: true
 
-# A backend in the hands of the example: it refuses until told to `listen`, accepts when told to, and its connections do
-# what they are told.
+# A backend that the example controls: when it listens, when it accepts, and what each of its connections does.
 class FaultyBackend
-  include Owned
+  include ResourceTracking
 
   attr_reader :port
 
-  # A small receive buffer makes for a backend that takes little as long as it does not read.
+  # With a small receive buffer, a backend that does not read accepts only a few bytes.
   def initialize(listening: true, receive_buffer: nil, host: "127.0.0.1", port: 0)
     @socket = Socket.new(:INET, :STREAM)
     @socket.setsockopt(:SOCKET, :REUSEADDR, true)
@@ -15,7 +14,7 @@ class FaultyBackend
     @socket.bind(Addrinfo.tcp(host, port))
     @host = host
     @port = @socket.local_address.ip_port
-    own
+    track
     listen if listening
   end
 
@@ -23,31 +22,29 @@ class FaultyBackend
     "#{@host}:#{port}"
   end
 
-  def mark; end
-
   def listen
     @socket.listen(128)
     self
   end
 
-  # The next connection, as soon as it is there.
+  # Waits for the next connection and returns it as a FaultyPeer.
   def accept
     await_connection
     FaultyPeer.new(@socket.accept.first)
   end
 
-  # Until a connection stands in the backlog, unaccepted.
+  # Waits until a connection is in the backlog.
   def await_connection
-    @socket.wait_readable(Eventually::DEADLINE) or raise "nobody connected within #{Eventually::DEADLINE} s"
+    @socket.wait_readable(Eventually::DEADLINE) or raise "no connection within #{Eventually::DEADLINE} s"
   end
 
   def untouched?
     @socket.wait_readable(0).nil?
   end
 
-  # Stops listening, which resets who stands in the backlog.
+  # Stops listening, which resets the connections in the backlog.
   def stop
-    disown
+    untrack
     @socket.close
   end
 end

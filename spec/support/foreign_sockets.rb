@@ -1,13 +1,13 @@
 # frozen_string_literal: true
 
-# Copies of the sockets of another process of ours, to look at their options (Linux 5.6 and later: pidfd_getfd).
+# Duplicates of another process's sockets, to read their options (pidfd_getfd: Linux 5.6 and later).
 module ForeignSockets
   PIDFD_OPEN = 434
   PIDFD_GETFD = 438
 
   module_function
 
-  # Yields each of its connected TCP sockets; raises SystemCallError where the system does not allow it.
+  # Yields each connected TCP socket of the process. Raises SystemCallError where the system does not allow it.
   def each_connected(pid)
     pidfd = syscall(PIDFD_OPEN, pid, 0)
     Dir.children("/proc/#{pid}/fd").each do |number|

@@ -2,7 +2,7 @@
 
 require "open3"
 
-# The real git, unmoved by whatever configuration its user has.
+# The real git, without its user's configuration.
 module Git
   ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM" => "1", "GIT_CONFIG_GLOBAL" => File::NULL, "GIT_TERMINAL_PROMPT" => "0",
@@ -10,7 +10,6 @@ module Git
     "GIT_COMMITTER_NAME" => "Spec", "GIT_COMMITTER_EMAIL" => "spec@example.com"
   }.freeze
 
-  # What a command failed with.
   class Failure < StandardError; end
 
   module_function
@@ -22,7 +21,7 @@ module Git
     output
   end
 
-  # A bare repository at `path` with one commit of the given files.
+  # Creates a bare repository at `path` with one commit of the given files.
   def repository(path, files)
     Dir.mktmpdir do |work|
       run("init", "--quiet", "--initial-branch=main", work)

@@ -2,7 +2,7 @@
 
 require_relative "daemon"
 
-# A real `git daemon` that serves the repositories below a directory, and takes pushes.
+# A real `git daemon` that serves the repositories below a directory and accepts pushes.
 class GitDaemon < Daemon
   def initialize(port, base)
     super([port], Git::ENVIRONMENT, "git", "daemon", "--listen=127.0.0.1", "--port=#{port}", "--base-path=#{base}",

@@ -2,8 +2,8 @@
 
 require "open3"
 
-# A real HAProxy. Its configuration says `bind fd@NAME` where it listens; the ports are taken before it starts, so that
-# nobody needs to wait for it.
+# A real HAProxy. Its configuration has `bind fd@NAME` for each listener. The sockets listen before HAProxy starts, so
+# that no spec has to wait for it.
 class Haproxy < Child
   DEFAULTS = <<~TEXT
     defaults
@@ -14,7 +14,7 @@ class Haproxy < Child
 
   attr_reader :ports
 
-  # A file with a key and a certificate for `name`, as HAProxy reads them.
+  # Creates one file with a key and a certificate for `name`, the form that HAProxy reads.
   def self.certificate(name, dir)
     files = %w[key.pem certificate.pem].map { |file| File.join(dir, file) }
     command = %w[openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2]

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# The program as it is installed: in a directory of its version, to which a link leads. An update is another directory,
-# with a binary of its own, and then the link leads there.
+# An installation in a directory named after the version, with a symbolic link to it. An update creates another
+# directory with its own binary and moves the link.
 class InstalledProgram
   ROOT = File.expand_path("../..", __dir__)
   private_constant :ROOT
@@ -14,7 +14,7 @@ class InstalledProgram
     update("2.0.0")
   end
 
-  # The command that runs whatever is installed at that moment.
+  # The command that runs the version that the link points to.
   def command
     [RbConfig.ruby, "-I", File.join(link, "lib"), File.join(link, "exe", "proxymachine")]
   end
@@ -24,7 +24,8 @@ class InstalledProgram
     FileUtils.mkdir_p(place)
     %w[exe lib].each { |part| FileUtils.cp_r(File.join(ROOT, part), place) }
     File.write(File.join(place, "lib/proxymachine/version.rb"), "class ProxyMachine; VERSION = #{version.dump}; end\n")
-    # Another file with other bytes, as another build would be; what comes after its sections is not looked at.
+    # Appends the version, so that the binary differs as another build would. The loader ignores bytes after the
+    # sections.
     File.write(File.join(place, "lib/proxymachine/proxymachine.so"), version, mode: "ab")
     File.symlink(place, "#{link}.new")
     File.rename("#{link}.new", link)

@@ -2,32 +2,30 @@
 
 require "resolv"
 
-# A name server that answers each name as its first label says:
-# good: 127.0.0.1; two: 127.0.0.2 and 127.0.0.1; dual: ::1 and 127.0.0.1; nx: no such name; fail: SERVFAIL;
-# late: 127.0.0.1, half a second late; four: 127.0.0.1, and no answer to whoever asks for IPv6; garbage: not DNS;
-# anything else: no answer at all.
+# A name server whose answer depends on the first label of the name:
+# good: 127.0.0.1; two: 127.0.0.2 and 127.0.0.1; dual: ::1 and 127.0.0.1; nx: NXDOMAIN; fail: SERVFAIL;
+# late: 127.0.0.1 after half a second; four: 127.0.0.1, and no answer to an AAAA query; garbage: bytes that are not DNS;
+# any other label: no answer.
 class NameServer
-  include Owned
+  include ResourceTracking
 
   ADDRESSES = { "good" => %w[127.0.0.1], "two" => %w[127.0.0.2 127.0.0.1], "late" => %w[127.0.0.1],
                 "dual" => %w[::1 127.0.0.1], "four" => %w[127.0.0.1] }.freeze
   CODES = { "nx" => Resolv::DNS::RCode::NXDomain, "fail" => Resolv::DNS::RCode::ServFail }.freeze
 
-  # The names it was asked for.
-  attr_reader :asked
+  # The names of all queries.
+  attr_reader :queried
 
   def initialize(host, port = 53)
-    @asked = []
+    @queried = []
     @socket = UDPSocket.new
     @socket.bind(host, port)
     @thread = Thread.new { loop { serve(*@socket.recvfrom(512)) } }
-    own
+    track
   end
 
-  def mark; end
-
   def stop
-    disown
+    untrack
     @thread.kill.join
     @socket.close
   end
@@ -37,7 +35,7 @@ class NameServer
   def serve(packet, (_, port, host))
     query = Resolv::DNS::Message.decode(packet)
     name, type = query.question.first
-    @asked << name.to_s
+    @queried << name.to_s
     kind = name.to_s[/\A[a-z]+/]
     text = kind == "garbage" ? "garbage" : answer(query, name, type, kind)
     Thread.new { reply(text, kind == "late" ? 0.5 : 0, host, port) } if text
@@ -47,7 +45,7 @@ class NameServer
     sleep delay
     @socket.send(text, 0, host, port)
   rescue IOError
-    nil # stopped meanwhile
+    nil # the server was stopped meanwhile
   end
 
   def answer(query, name, type, kind)
@@ -62,7 +60,7 @@ class NameServer
     message.encode
   end
 
-  # Those of the family that is asked for.
+  # The addresses of the queried family.
   def records(name, kind, type)
     forms = { Resolv::DNS::Resource::IN::A => Resolv::IPv4::Regex,
               Resolv::DNS::Resource::IN::AAAA => Resolv::IPv6::Regex }

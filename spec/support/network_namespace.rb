@@ -1,38 +1,38 @@
 # frozen_string_literal: true
 
-require "fiddle"
-
-# A network of one's own: a loopback with all its ports, away from the machine's. The thread that makes it is in it
-# until it leaves, and so are the threads and processes that it starts meanwhile.
+# A network namespace with a loopback and all its ports. The thread that creates it is in the namespace until it calls
+# `leave`, and so are the threads and processes that it starts meanwhile.
 class NetworkNamespace
   CLONE_NEWNET = 0x40000000
   OWN = "/proc/thread-self/ns/net"
+  # The numbers of unshare(2) and setns(2), which Ruby has no methods for (syscalls(2); asm/unistd.h).
+  CALLS = { "x86_64" => { unshare: 272, setns: 308 }, "aarch64" => { unshare: 97, setns: 268 } }.freeze
 
-  # Why there can be none, or nil.
+  # Returns the reason why a namespace cannot be created, or nil.
   def self.missing
-    return "namespaces are Linux's" unless File.exist?(OWN)
+    return "network namespaces need Linux" unless File.exist?(OWN)
 
     new.leave
     nil
   rescue SystemCallError => e
-    "this process may not make a network namespace (#{e.message})"
+    "this process may not create a network namespace (#{e.message})"
   end
 
-  # A function of the C library that takes numbers.
+  # Makes a system call. It raises the error that the kernel returns.
   def self.call(name, *arguments)
-    function = Fiddle::Function.new(Fiddle.dlopen(nil)[name], [Fiddle::TYPE_INT] * arguments.size, Fiddle::TYPE_INT)
-    raise SystemCallError.new(name, Fiddle.last_error) unless function.call(*arguments).zero?
+    numbers = CALLS.fetch(RbConfig::CONFIG["host_cpu"]) { raise Errno::ENOSYS, name.to_s }
+    syscall(numbers.fetch(name), *arguments)
   end
 
-  # The calling thread is in that network from now on.
+  # Moves the calling thread into the namespace of the file.
   def self.enter(file)
-    call("setns", file.fileno, CLONE_NEWNET) unless File.identical?(file, OWN)
+    call(:setns, file.fileno, CLONE_NEWNET) unless File.identical?(file, OWN)
     file.close
   end
 
-  # Ruby keeps native threads for a while and gives them to new ones. Such a thread is still where it was last, and
-  # belongs where whoever starts it is.
-  module Following
+  # Ruby caches native threads and reuses them for new Ruby threads. A cached thread is still in the namespace of its
+  # last use, so each new thread enters the namespace of the thread that starts it.
+  module InheritNamespace
     def initialize(*arguments)
       network = File.open(OWN)
       super do |*given|
@@ -43,9 +43,9 @@ class NetworkNamespace
   end
 
   def initialize
-    Thread.prepend(Following)
+    Thread.prepend(InheritNamespace)
     @outside = File.open(OWN)
-    NetworkNamespace.call("unshare", CLONE_NEWNET)
+    NetworkNamespace.call(:unshare, CLONE_NEWNET)
     return if system("ip", "link", "set", "lo", "up")
 
     leave
@@ -56,14 +56,14 @@ class NetworkNamespace
     NetworkNamespace.enter(@outside)
   end
 
-  # The ports that connections get which are not bound to one.
+  # Sets the range of ephemeral ports.
   def local_ports=(range)
     File.write("/proc/sys/net/ipv4/ip_local_port_range", "#{range.min} #{range.max}")
   end
 
-  # In a group: its examples, and what it starts, are in a network of their own.
+  # `in_network_namespace` in a group runs its examples, and the processes that it starts, in a network namespace.
   module Groups
-    def in_own_network
+    def in_network_namespace
       before(:context) do
         missing = NetworkNamespace.missing
         skip missing if missing

@@ -2,8 +2,8 @@
 
 require_relative "daemon"
 
-# A real nginx with one server on a port of its own for each name. Every answer names the server and shows what it was
-# asked. `tls` are options of its `listen` for servers that speak TLS, with a certificate for their name.
+# A real nginx with one server, on its own port, for each name. Every response has the server's name and the request.
+# `tls` maps the names of TLS servers to options of `listen`. Their certificates are for the name.
 class Nginx < Daemon
   TEMPORARY = %w[client_body proxy fastcgi uwsgi scgi].freeze
 
@@ -20,12 +20,12 @@ class Nginx < Daemon
     super(ports, "nginx", "-p", dir, "-e", File.join(dir, "error.log"), "-c", File.join(dir, "nginx.conf"), dir: dir)
   end
 
-  # The address of the server of this name.
+  # The address of a server by its name.
   def [](name)
     "127.0.0.1:#{ports.fetch(@names.index(name))}"
   end
 
-  # The file of its certificate.
+  # The certificate file of a server.
   def certificate(name)
     File.join(dir, "#{name}.certificate.pem")
   end

@@ -4,7 +4,7 @@ require "json"
 require "net/http"
 require "open3"
 
-# A real Prometheus that scrapes one server, each half second.
+# A real Prometheus that scrapes one server every half second.
 class Prometheus < Child
   def initialize(target)
     dir = Dir.mktmpdir("proxymachine-prometheus")
@@ -18,15 +18,15 @@ class Prometheus < Child
           "--storage.tsdb.path=#{dir}/data", dir: dir)
   end
 
-  # The value of the first series that an expression finds, or nil.
+  # Returns the value of the first series that an expression matches, or nil.
   def query(expression)
     uri = URI("http://127.0.0.1:#{@port}/api/v1/query?#{URI.encode_www_form(query: expression)}")
     JSON.parse(Net::HTTP.get(uri)).dig("data", "result", 0, "value", 1)&.to_f
   rescue SystemCallError, JSON::ParserError
-    nil # It is not up yet.
+    nil # Prometheus is not up yet.
   end
 
-  # What promtool says of alerting rules, and its exit status.
+  # Returns promtool's output for alerting rules, and its exit status.
   def check(rules)
     path = File.join(dir, "rules.yml")
     File.write(path, rules)

@@ -2,8 +2,8 @@
 
 require "json"
 
-# The real executable with a config file, on a port of the loopback that the system chooses. PROXYMACHINE_BIN names
-# another executable to test, say that of an installed gem.
+# The real executable with a config file, on a free loopback port. PROXYMACHINE_BIN names another executable to test,
+# for example that of an installed gem.
 class ProxyProcess < Child
   ROOT = File.expand_path("../..", __dir__)
   LINE = /^[A-Z], \[[^\]]*\]\s+([A-Z]+) -- [^:]*: (.*)$/
@@ -17,33 +17,34 @@ class ProxyProcess < Child
       [*ruby, File.join(ROOT, "exe", "proxymachine")]
     end
 
-    # A Ruby in which `require "proxymachine"` finds what is tested.
+    # A Ruby in which `require "proxymachine"` loads the library under test.
     def ruby
       return [RbConfig.ruby] if ENV["PROXYMACHINE_BIN"]
 
       [RbConfig.ruby, "-I", File.join(ROOT, "lib"), *preloaded]
     end
 
-    # What `rake stress` and `rake types` have each server load first.
+    # The file that each server loads first under `rake stress` and `rake types`.
     def preloaded
       ENV["PROXYMACHINE_PRELOAD"] ? ["-r", File.join(ROOT, "spec", ENV["PROXYMACHINE_PRELOAD"])] : []
     end
 
-    # Starts it, and returns once it listens. LOG_FILE in a config becomes the name of a file beside that config.
-    # `log: :file` says that the log is there and not on the standard output, `log: :terse` that it lacks the INFO
-    # lines, `log: :none` that there is none.
+    # Starts the proxy and returns when it listens. LOG_FILE in a config becomes the name of a file beside the config.
+    # `log: :file` declares that the log is in LOG_FILE instead of the standard output, `log: :terse` that it has no
+    # INFO lines, `log: :none` that there is no log.
     def start(config, **options)
       new(config, **options).await_listening
     end
   end
 
-  # `program` is another one than the specs are about; `through` is a command that runs the rest of its command line.
-  def initialize(config, name: "config.rb", args: ["-h", "127.0.0.1", "-p", "0"], log: :stdout, env: {}, through: [],
-                 program: self.class.command, **options)
+  # `program` replaces the executable under test; `through` is a command that runs the rest of its command line.
+  def initialize(config, name: "config.rb", args: ["-h", "127.0.0.1", "-p", "0"], workers: 1, log: :stdout, env: {},
+                 through: [], program: self.class.command, **options)
     dir = Dir.mktmpdir("proxymachine-spec")
     @log = log
     @config_path = File.join(dir, name)
     File.write(@config_path, config.gsub("LOG_FILE", File.join(dir, "log").inspect))
+    args += ["--workers", workers.to_s] if workers > 1
     super(env, *through, *program, "-c", @config_path, *args, dir: dir, **options)
   end
 
@@ -51,24 +52,24 @@ class ProxyProcess < Child
     @port = Eventually.eventually do
       raise "ended instead of listening: #{wait.inspect}\n#{report}" unless running?
 
-      announced? ? log[/Listening on [^\s"]*:(\d+)(?=["\n])/, 1] : title[/:([1-9]\d*) - \d/, 1]
+      announced? ? log[/Listening on [^\s"]*:(\d+)(?=\.?["\n])/, 1] : title[/:([1-9]\d*) - \d/, 1]
     end.to_i
-    @host = log[/Listening on \[?(\S*:\S*?)\]?:\d+$/, 1] || "127.0.0.1" # an IPv6 address has colons
+    @host = log[/Listening on \[?(\S*:\S*?)\]?:\d+\.?$/, 1] || "127.0.0.1" # an IPv6 address has colons
     self
   end
 
-  def mark
+  def mark_log
     settle if announced?
     super
   end
 
-  # The lines logged since the running example began, as "LEVEL text", but one that is just being written.
+  # The complete lines logged since the example began, as "LEVEL text".
   def lines
     whole = recent_log.lines.select { |line| line.end_with?("\n") }
     whole.filter_map { |line| line.start_with?("{") ? json(line) : line[LINE] && "#{$1} #{$2}" }
   end
 
-  # The first line that is, or matches, the pattern, as soon as it is logged.
+  # Waits for a line that equals or matches the pattern, and returns it.
   def await(pattern)
     Eventually.eventually { lines.grep(pattern).first }
   rescue StandardError
@@ -76,23 +77,23 @@ class ProxyProcess < Child
   end
 
   def signal(name)
-    @ending ||= %w[QUIT TERM INT].include?(name)
+    @shutting_down ||= %w[QUIT TERM INT].include?(name)
     super
   end
 
-  # The log is written beside the traffic and not before it. Lines come in order, though: once a connection made now is
-  # in the log, so is all that went before. One that was told to end takes no connection any more.
+  # Waits until the log is complete up to now. The server writes its log asynchronously but in order, so that the line
+  # of a new connection comes after all lines of earlier events. A server that is shutting down accepts no connection.
   def settle
-    return self if @ending || !running?
+    return self if @shutting_down || !running?
 
-    knock = Socket.tcp(@host, port)
-    await("INFO Accepted #{knock.local_address.ip_unpack.join(":")}")
+    probe = Socket.tcp(@host, port)
+    await("INFO Accepted #{probe.local_address.ip_unpack.join(":")}")
     self
   ensure
-    knock&.close
+    probe&.close
   end
 
-  # What was logged up to now, without anything still to come.
+  # The complete log up to now.
   def settled_log
     settle.recent_log
   end
@@ -101,14 +102,14 @@ class ProxyProcess < Child
     settle.lines.grep(/\AERROR /)
   end
 
-  # The name that the system's tools show for the process.
+  # The process title that ps shows.
   def title
     File.read("/proc/#{pid}/cmdline").tr("\0", " ").strip
   rescue SystemCallError
     ""
   end
 
-  # The current connections, as the title shows them.
+  # The number of current connections in the title.
   def connections
     title[%r{ - (\d+)/\d+/\d+ cur/max/tot conns}, 1]&.to_i
   end
@@ -131,15 +132,15 @@ class ProxyProcess < Child
     end
   end
 
-  # The log tells when it listens, and whom it accepts.
+  # Whether the log has the lines "Listening on" and "Accepted".
   def announced?
     %i[stdout file].include?(@log)
   end
 
-  # With log_format json.
+  # Parses a line of `log_format :json`.
   def json(line)
     JSON.parse(line).values_at("level", "message").join(" ")
   rescue JSON::ParserError
-    nil # Something that a config prints.
+    nil # printed by the config itself
   end
 end

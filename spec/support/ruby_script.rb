@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A Ruby program of an embedder: it requires the gem and calls its API itself.
+# An embedder's Ruby program: it requires the gem and calls its API.
 class RubyScript < Child
   def initialize(source)
     dir = Dir.mktmpdir("proxymachine-spec")
@@ -9,16 +9,16 @@ class RubyScript < Child
     super(*ProxyProcess.ruby, path, dir: dir, chdir: dir)
   end
 
-  # What it printed, once it has ended well.
+  # Runs the program to its end and returns its output; raises if it fails. The program may compute for a while.
   def self.output(source)
     script = new(source)
-    status = script.wait
+    status = script.wait(within: 8 * Eventually::DEADLINE)
     raise "failed: #{status.inspect}\n#{script.report}" unless status.success?
 
     script.stdout
   end
 
-  # The port of the server number `index` that it runs.
+  # The port of server number `index` of the program.
   def port(index = 0)
     Eventually.eventually { stdout.scan(/Listening on \S*:(\d+)$/).flatten[index] }.to_i
   end

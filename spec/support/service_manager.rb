@@ -2,8 +2,8 @@
 
 require "json"
 
-# A real systemd, as the manager of a user's services, in namespaces of its own: it sees no process and no network but
-# its own. A Ruby program beside it tells it what to do, and prints what it saw as JSON.
+# A real systemd, run as a user's service manager in its own mount, process and network namespaces. A Ruby program
+# beside it drives it and prints the facts that it saw as JSON.
 class ServiceManager < Child
   BOOT = <<~'SHELL'
     mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system /run/user && ip link set lo up || exit
@@ -30,15 +30,15 @@ class ServiceManager < Child
     end
   RUBY
 
-  # Why there can be none, or nil.
+  # Returns the reason why systemd cannot be started, or nil.
   def self.missing
-    return "namespaces take root" unless Process.uid.zero?
+    return "namespaces need root" unless Process.uid.zero?
 
     lacking = %w[systemd systemctl unshare].reject { |name| system("command -v #{name} >/dev/null") }
     "there is no #{lacking.join(" and no ")}" if lacking.any?
   end
 
-  # `units`: the text of each file in the folder of units, by name.
+  # units:: the text of each unit file, by its name
   def initialize(units, program)
     dir = Dir.mktmpdir("proxymachine-spec")
     units.each do |name, text|
@@ -52,7 +52,7 @@ class ServiceManager < Child
   end
 
   def facts
-    raise report + text_of(File.join(dir, "manager")) unless wait(within: 80).success?
+    raise report + text_of(File.join(dir, "manager")) unless wait(within: 160).success?
 
     JSON.parse(stdout, symbolize_names: true)
   end

@@ -1,9 +1,8 @@
 # frozen_string_literal: true
 
-# A piece of code or output that a page shows: between fences, which say of what kind it is, or indented, which leaves
-# that to be seen.
+# A code or output block of a page: fenced, with its kind in the fence, or indented, with its kind guessed.
 Snippet = Struct.new(:page, :line, :kind, :text) do
-  # Those of a page, in their order.
+  # Returns the snippets of a page in their order.
   def self.of(page)
     lines = File.readlines(File.join(ProxyProcess::ROOT, page)).each_with_index.to_a
     found = []
@@ -24,12 +23,12 @@ Snippet = Struct.new(:page, :line, :kind, :text) do
     lines.shift(1 + lines.drop(1).index { |line, _| line.start_with?("```") } + 1)
   end
 
-  # What goes on a list is indented, too, but less.
+  # Continuation lines of a list are indented by less.
   def self.indented(lines)
     lines.shift(lines.take_while { |line, _| line.match?(/\A {4}\S|\A {5,}/) }.size)
   end
 
-  # By its first line.
+  # Guesses the kind by the first line.
   def self.guess(text)
     case text
     when /\A\$ / then "console"
@@ -53,7 +52,7 @@ Snippet = Struct.new(:page, :line, :kind, :text) do
     "#{page}, line #{line}"
   end
 
-  # The commands of one in sh: [[environment, words]], without redirections, comments and what shells do else.
+  # Returns the commands of a shell snippet as [[environment, words]], without redirections and comments.
   def commands
     text.gsub(/\\\n/, "").lines.flat_map { |line| line.sub(/(\A|\s)#.*/, "").split(/\s(?:\||&&|;)\s|;|\$\(|[()]/) }
         .map { |command| Shellwords.split(command.sub(/\s[<>].*/, "")) }.reject(&:empty?).map do |words|

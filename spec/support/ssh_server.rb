@@ -4,13 +4,13 @@ require "etc"
 require "open3"
 require_relative "daemon"
 
-# A real sshd with keys of its own, which lets the user of the specs in by another key and says the words whatever it is
-# told to run.
+# A real sshd with its own host key. It accepts the user of the specs by a second key, and prints the words for every
+# command.
 class SshServer < Daemon
   def initialize(port, words)
     dir = Dir.mktmpdir("proxymachine-ssh")
     %w[host user].each { |name| create_key(File.join(dir, name)) }
-    FileUtils.mkdir_p("/run/sshd", mode: 0o755) if Process.uid.zero? # which sshd insists on
+    FileUtils.mkdir_p("/run/sshd", mode: 0o755) if Process.uid.zero? # sshd requires the directory
     File.write(File.join(dir, "sshd_config"), <<~CONF)
       ListenAddress 127.0.0.1:#{port}
       HostKey #{dir}/host
@@ -23,8 +23,8 @@ class SshServer < Daemon
     super([port], "/usr/sbin/sshd", "-D", "-e", "-f", File.join(dir, "sshd_config"), dir: dir)
   end
 
-  # What a real ssh shows that goes to this port, if it finds this server there.
-  def shown(port)
+  # Runs a real ssh through this port, with this server's host key as the only known one. Returns its output.
+  def output_through(port)
     File.write(File.join(dir, "known"), "it #{host_key}\n")
     options = %W[HostKeyAlias=it UserKnownHostsFile=#{dir}/known StrictHostKeyChecking=yes BatchMode=yes]
               .flat_map { |option| ["-o", option] }
@@ -32,7 +32,7 @@ class SshServer < Daemon
                     "#{Etc.getpwuid.name}@127.0.0.1", "true").first
   end
 
-  # Type and key, as ssh-keyscan shows them.
+  # The key's type and the key, as ssh-keyscan prints them.
   def host_key
     File.read(File.join(dir, "host.pub")).split.first(2).join(" ")
   end

@@ -2,11 +2,11 @@
 
 require "tempfile"
 
-# Counts the system calls of a process, with strace.
+# Counts the system calls of a process with strace.
 module SystemCalls
   module_function
 
-  # Whether this system lets one process trace another.
+  # Whether this process may trace another one.
   def countable?(pid)
     count(pid) { nil }
     true
@@ -14,11 +14,11 @@ module SystemCalls
     false
   end
 
-  # @return [Hash{String=>Integer}] what the process called while the block ran
+  # @return [Hash{String=>Integer}] the system calls of the process while the block ran
   def count(pid, &block)
     Tempfile.create("strace") do |file|
       IO.popen(["strace", "-f", "-c", "-U", "calls,name", "-o", file.path, "-p", pid.to_s], err: %i[child out]) do |io|
-        attached = io.gets # "Process 1 attached": from here on it counts
+        attached = io.gets # "Process 1 attached": counting has begun
         raise "cannot trace: #{attached}" unless attached&.include?("attached")
 
         block.call

@@ -3,21 +3,19 @@
 require "open3"
 require "shellwords"
 
-# A program in a real terminal: tmux, with a server of its own.
+# A program in a real terminal: tmux with its own server.
 class Terminal
-  include Owned
+  include ResourceTracking
 
   def initialize(*command, width: 100, height: 30)
     @socket = File.join(@dir = Dir.mktmpdir("proxymachine-terminal"), "tmux")
     tmux("-f", File::NULL, "-u", "new-session", "-d", "-x", width.to_s, "-y", height.to_s, "sh")
-    own
-    # Typed, so that the shell is there to tell how it ended.
+    track
+    # Typed into a shell, so that the shell can print the exit status.
     type("clear; #{Shellwords.join(command)}; echo \"ended with $?\"\n")
   end
 
-  def mark; end
-
-  # The lines that it shows now.
+  # The lines on the screen.
   def lines
     tmux("capture-pane", "-p").lines.map(&:chomp)
   end
@@ -31,7 +29,7 @@ class Terminal
     tmux("send-keys", "Enter") if keys.end_with?("\n")
   end
 
-  # A key by its name in tmux.
+  # Presses a key by its tmux name.
   def press(key)
     tmux("send-keys", key)
   end
@@ -40,13 +38,13 @@ class Terminal
     tmux("resize-window", "-x", width.to_s, "-y", height.to_s)
   end
 
-  # One of tmux' variables, such as alternate_on.
+  # The value of a tmux variable, such as alternate_on.
   def value(name)
     tmux("display-message", "-p", "\#{#{name}}").chomp
   end
 
   def stop
-    disown
+    untrack
     tmux("kill-server")
     FileUtils.rm_rf(@dir)
   end
@@ -55,8 +53,16 @@ class Terminal
 
   def tmux(*arguments)
     output, status = Open3.capture2e("tmux", "-S", @socket, *arguments)
+    skip_example("there is no terminal (#{output.chomp})") if !status.success? && arguments.include?("new-session")
     raise "tmux #{arguments.first}: #{output}" unless status.success?
 
     output.force_encoding(Encoding::UTF_8)
+  rescue Errno::ENOENT => e
+    skip_example("a terminal needs tmux (#{e.message})")
+  end
+
+  def skip_example(reason)
+    RSpec::Core::Pending.mark_skipped!(RSpec.current_example, reason)
+    raise RSpec::Core::Pending::SkipDeclaredInExample, reason
   end
 end

@@ -1,28 +1,26 @@
 # frozen_string_literal: true
 
-# A client of a Unix socket, by its path or by "@name".
+# A client of a Unix socket: a path, or "@name" for an abstract socket.
 class UnixClient < Client
   def initialize(path) # rubocop:disable Lint/MissingSuper -- there is no port
     @socket = Socket.unix(path.sub(/\A@/, "\0"))
-    own
+    track
   end
 end
 
-# A server on a Unix socket, which answers the first thing that it hears with its name and that, and closes.
+# A server on a Unix socket. It replies to the first chunk with its name and the chunk, and closes.
 class UnixBackend
-  include Owned
+  include ResourceTracking
 
   def initialize(name, path)
     @name = name
     @server = Socket.unix_server_socket(path.sub(/\A@/, "\0"))
     @thread = Thread.new { loop { answer } }
-    own
+    track
   end
 
-  def mark; end
-
   def stop
-    disown
+    untrack
     @thread.kill.join
     @server.close
   end
@@ -33,7 +31,7 @@ class UnixBackend
     socket, = @server.accept
     socket.write("#{@name}:#{socket.readpartial(65_536)}")
   rescue SystemCallError, EOFError
-    nil # The proxy thought better of it.
+    nil # the proxy closed the connection first
   ensure
     socket&.close
   end

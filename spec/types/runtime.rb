@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# Loaded by each server of the specs under `rake types`: whatever does not fit sig/proxymachine.rbs raises. Methods that
-# take a block are left alone, since the checker hands on another block, which takes any arguments; what blocks get and
-# answer is checked where the gem calls them: see handler.rbs.
+# Loaded by each server of the specs under `rake types`: a call that violates sig/proxymachine.rbs raises. Methods that
+# take a block are not checked, because the checker passes on another block, which takes any arguments. Arguments and
+# answers of blocks are checked where the gem calls them: see handler.rbs.
 require "rbs"
 require "rbs/test"
 require "proxymachine"
@@ -11,7 +11,7 @@ require "proxymachine/extension"
 RBS.logger_level = "warn"
 FOLDERS = [File.expand_path("../../sig", __dir__), __dir__].freeze
 loader = RBS::EnvironmentLoader.new
-loader.add(library: "logger")
+%w[logger openssl pathname socket].each { |name| loader.add(library: name) }
 FOLDERS.each { |folder| loader.add(path: Pathname(folder)) }
 env = RBS::Environment.from_loader(loader).resolve_type_names
 builder = RBS::DefinitionBuilder.new(env: env)
@@ -26,7 +26,7 @@ checked = lambda do |owner|
   [owner, *nested.flat_map(&checked)].select { |found| env.class_decls.key?(name_of[found]) }
 end
 
-# The names of the methods that our files describe and that this place defines.
+# The names of the methods that our signature files describe and that this module defines.
 described = lambda do |definition, place|
   own = place.instance_methods(false) + place.private_instance_methods(false)
   definition.methods.slice(*own).reject { |_, method| method.method_types.any?(&:block) }.select do |_, method|
@@ -35,7 +35,7 @@ described = lambda do |definition, place|
   end.keys
 end
 
-[Kernel, ProxyMachine, ProxyMachine::Handler].flat_map(&checked).uniq.each do |owner|
+[Kernel, ProxyMachine, ProxyMachine::Server::Handler].flat_map(&checked).uniq.each do |owner|
   { instance: owner, singleton: owner.singleton_class }.each do |kind, place|
     definition = builder.public_send("build_#{kind}", name_of[owner])
     key = "#{owner} #{kind}"
