@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# What one call of a sniffer costs, in nanoseconds of CPU time: `ruby bench/sniffers.rb`, once `rake compile` has run.
-# The best of ROUNDS is told, so that whatever else the machine does counts least.
+# The cost of one sniffer call in nanoseconds of CPU time: `ruby bench/sniffers.rb`, after `rake compile`.
+# Prints the best of ROUNDS, which other load of the machine affects least.
 
 require_relative "../lib/proxymachine"
 

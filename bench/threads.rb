@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# How many decisions a second N Ruby threads make when each waits 10 ms for a look-up: `ruby bench/threads.rb [N]`, once
-# `rake compile` has run. Each decision is a connection of its own, and there are always twice as many as threads.
+# The decisions per second of a pool of N threads when each decision waits 10 ms for a lookup: `ruby bench/threads.rb
+# [N]`, after `rake compile`. Each decision is a connection, and there are always twice as many connections as threads.
 
 require "socket"
 require "tempfile"
@@ -20,14 +20,14 @@ CONFIG = <<~RUBY.freeze
   end
 RUBY
 
-# Connections that each ask once and are replaced when they were answered.
-class Callers
+# Connections that send one request each and are replaced after the reply.
+class Clients
   def initialize(port, count)
     @address = Socket.sockaddr_in(port, "127.0.0.1")
     @open = Array.new(count) { call }
   end
 
-  # Asks for some seconds, and counts the answers.
+  # Runs for some seconds and counts the answers.
   def answers(seconds)
     limit = now + seconds
     count = 0
@@ -88,9 +88,9 @@ def await(port)
 end
 
 rates = with_proxy do |port|
-  callers = Callers.new(port, 2 * THREADS)
-  callers.answers(1) # Until all are warm.
-  Array.new(ROUNDS) { (callers.answers(SECONDS) / SECONDS.to_f).round }.sort
+  clients = Clients.new(port, 2 * THREADS)
+  clients.answers(1) # warm-up
+  Array.new(ROUNDS) { (clients.answers(SECONDS) / SECONDS.to_f).round }.sort
 end
 puts RUBY_DESCRIPTION
 puts "#{THREADS} threads, #{(LOOKUP * 1000).round} ms each: #{rates[ROUNDS / 2]} decisions a second " \

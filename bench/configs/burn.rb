@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The routing of route.rb beside a Ruby thread that never lets go of the GVL but when it must.
+# The routing of route.rb, beside a Ruby thread that releases the GVL only when its time slice ends.
 
 load File.expand_path("route.rb", __dir__)
 

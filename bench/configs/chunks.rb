@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Undecided until END; then it tells how often it was asked, over all connections.
+# Undecided until END, then closes with the number of block calls over all connections.
 
 LOGGER.level = Logger::ERROR
 

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The cheapest decision there is.
+# The cheapest decision.
 
 LOGGER.level = Logger::ERROR
 

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What every routing benchmark runs, in ProxyMachine 1.2.4 as in 2.0: a regular expression and a Hash.
+# The config of the routing benchmarks, for ProxyMachine 1.2.4 and 2.0: a regular expression and a Hash.
 
 LOGGER.level = Logger::ERROR unless ENV["BENCH_LOG"]
 

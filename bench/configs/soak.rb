@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What `rake soak` runs. A connection's first line says what is to be done with it: ROUTE NAP NUMBER HOLD.
+# The config of `rake soak`. The first line of a connection controls the block: ROUTE SLEEP_MS NUMBER HOLD.
 
 backends = ENV.fetch("SOAK_BACKENDS").split(",").map { |port| "127.0.0.1:#{port}" }
 refusing = "127.0.0.1:#{ENV.fetch("SOAK_REFUSING")}"
@@ -8,8 +8,8 @@ nonsense = [nil, true, 42, [], :other, "no port", "host:0", Object, { remote: 7 
 
 proxy do |data|
   head = data[/\A[^\n]*\n/] or next { noop: true }
-  route, nap, number, hold = head.split
-  sleep nap.to_i / 1000.0 unless nap == "0"
+  route, sleep_ms, number, hold = head.split
+  sleep sleep_ms.to_i / 1000.0 unless sleep_ms == "0"
   backend = backends[number.to_i % backends.size]
   case route
   when "join" then { remote: backend }

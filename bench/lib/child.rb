@@ -3,9 +3,9 @@
 require "timeout"
 
 module Bench
-  # A process of ours that ends when we say so.
+  # A child process.
   class Child
-    # The status is nil while it runs.
+    # The status is nil while the process runs.
     attr_reader :pid, :status
 
     def initialize(command, env: {}, log: File::NULL, directory: ROOT)
@@ -13,12 +13,12 @@ module Bench
       @pid = Process.spawn(env, *command, in: File::NULL, out: [log, "w"], err: %i[child out], chdir: directory)
     end
 
-    # Waits until it listens on `port`.
+    # Waits until the process listens on `port`.
     def ready(port, seconds: 20)
       deadline = now + seconds
       until Ports.listening?(port)
-        raise Trouble, "ended before it listened: #{output}" if ended?
-        raise Trouble, "does not listen after #{seconds} s: #{output}" if now > deadline
+        raise Error, "ended before it listened: #{output}" if ended?
+        raise Error, "does not listen after #{seconds} s: #{output}" if now > deadline
 
         sleep 0.02
       end

@@ -1,12 +1,12 @@
 # frozen_string_literal: true
 
 module Bench
-  # Two runs of bench/run, ours against ours. Where HAProxy was in both, its change is taken out: that was the machine.
+  # Compares two runs of bench/run. If both measured HAProxy, its change is divided out, because the machine caused it.
   class Comparison
-    # The metrics that say something about the program; for the last ones, more is better.
+    # The metrics of the program. For the last one, more is better.
     METRICS = %w[cpu_us p50_us p99_us bytes_each cpu_us_per_s wakeups_per_s ms rate].freeze
 
-    HEAD = ["work", "who", "figure", "before", "after", "after to before", "the same, machine taken out"].freeze
+    HEAD = ["workload", "who", "figure", "before", "after", "after to before", "the same, machine taken out"].freeze
 
     def initialize(before, after)
       @before = before
@@ -22,36 +22,36 @@ module Bench
     private
 
     def rows
-      (@before["works"].keys & @after["works"].keys).flat_map do |work|
-        labels = labels_of(@before, work) & labels_of(@after, work)
-        labels.product(METRICS).filter_map { |label, metric| row(work, label, metric) }
+      (@before["workloads"].keys & @after["workloads"].keys).flat_map do |workload|
+        labels = labels_of(@before, workload) & labels_of(@after, workload)
+        labels.product(METRICS).filter_map { |label, metric| row(workload, label, metric) }
       end
     end
 
-    # Ours; in a work without peers, such as latency, its conditions.
-    def labels_of(run, work)
-      labels = run["works"][work].flat_map(&:keys).uniq
+    # This tree; for a workload without peers, such as latency, its conditions.
+    def labels_of(run, workload)
+      labels = run["workloads"][workload].flat_map(&:keys).uniq
       labels.include?("ours") ? ["ours"] : labels.reject { |label| label.start_with?(*Peer.all.keys) }
     end
 
-    def row(work, label, metric)
-      change = change(work, label, metric) or return
-      machine = change(work, "haproxy", metric)
-      figures = [*medians(work, label, metric), change, machine && (change / machine)]
-      [work, label, metric, *figures.map { |figure| figure ? form(figure) : "" }]
+    def row(workload, label, metric)
+      change = change(workload, label, metric) or return
+      machine = change(workload, "haproxy", metric)
+      figures = [*medians(workload, label, metric), change, machine && (change / machine)]
+      [workload, label, metric, *figures.map { |figure| figure ? form(figure) : "" }]
     end
 
-    def change(work, label, metric)
-      before, after = medians(work, label, metric)
+    def change(workload, label, metric)
+      before, after = medians(workload, label, metric)
       after / before if before&.positive? && after&.positive?
     end
 
-    def medians(work, label, metric)
-      [@before, @after].map { |run| median(run, work, label, metric) }
+    def medians(workload, label, metric)
+      [@before, @after].map { |run| median(run, workload, label, metric) }
     end
 
-    def median(run, work, label, metric)
-      Figures.spread(run["works"][work].map { |round| round.dig(label, metric) })&.median&.to_f
+    def median(run, workload, label, metric)
+      Statistics.spread(run["workloads"][workload].map { |round| round.dig(label, metric) })&.median&.to_f
     end
 
     def form(figure)

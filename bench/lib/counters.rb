@@ -3,7 +3,7 @@
 require "open3"
 
 module Bench
-  # The tools that count.
+  # The tools that count system calls or instructions.
   module Counters
     module_function
 
@@ -12,14 +12,14 @@ module Bench
     end
 
     def find(name)
-      tool = name ? all.fetch(name) : all.values.find(&:works?)
-      raise Trouble, "neither perf nor strace works here" unless tool
-      raise Trouble, "#{name} does not work here" unless tool.works?
+      tool = name ? all.fetch(name) : all.values.find(&:workloads?)
+      raise Error, "neither perf nor strace workloads here" unless tool
+      raise Error, "#{name} does not work here" unless tool.workloads?
 
       tool
     end
 
-    # A tool that attaches to a process, waits, and reports when it is interrupted.
+    # A tool that attaches to a process and reports when it is interrupted.
     class Attached
       def prefix(_directory)
         []
@@ -41,9 +41,9 @@ module Bench
       end
     end
 
-    # Tracepoints: hardly slow the process down, so that its batches are as large as they are otherwise.
+    # Tracepoints hardly slow the process down, so that the size of its batches stays realistic.
     class Perf < Attached
-      # All of them would take a quarter of a minute to attach.
+      # To attach to all system calls would take a quarter of a minute.
       CALLS = %w[
         accept accept4 bind brk clock_gettime clock_nanosleep close connect dup epoll_ctl epoll_pwait
         epoll_wait eventfd2 fcntl futex getpeername getpid getrandom getsockname getsockopt gettid ioctl kill
@@ -54,11 +54,11 @@ module Bench
 
       FOLDER = "/sys/kernel/tracing/events/syscalls/sys_enter_%s"
 
-      def works?
+      def workloads?
         runs?("perf", "stat", "-e", "syscalls:sys_enter_close", "true")
       end
 
-      # Attaching takes time: it says when it is ready, and counts from then on.
+      # Attaching takes time. perf reports on a pipe when it is ready, and counts from then on.
       def count(pid, directory)
         pipes = %w[control answer].map { |name| File.join(directory, name) }
         pipes.each { |path| File.mkfifo(path) }
@@ -89,7 +89,7 @@ module Bench
         control.flush
         Timeout.timeout(30) { answer.gets }
       rescue Timeout::Error
-        raise Trouble, "perf does not answer"
+        raise Error, "perf does not answer"
       end
 
       def parse(text)
@@ -97,9 +97,9 @@ module Bench
       end
     end
 
-    # Stops the process twice at each call: everything else takes longer, and more is ready at each look.
+    # strace stops the process twice at each call, so that each epoll_wait finds more events than usual.
     class Strace < Attached
-      def works?
+      def workloads?
         runs?("strace", "-c", "-o", File::NULL, "true")
       end
 
@@ -115,9 +115,9 @@ module Bench
       end
     end
 
-    # Instructions in user space, from a simulated processor: exact, and some fifty times slower.
+    # Counts instructions in user space on a simulated processor: exact, and about fifty times slower.
     class Callgrind < Attached
-      def works?
+      def workloads?
         runs?("valgrind", "--version")
       end
 
@@ -137,7 +137,7 @@ module Bench
 
       def control(option, value, pid)
         out, status = Open3.capture2e("callgrind_control", *[option, value].reject(&:empty?), pid.to_s)
-        raise Trouble, out unless status.success?
+        raise Error, out unless status.success?
       end
     end
   end

@@ -4,7 +4,7 @@ require "etc"
 require "time"
 
 module Bench
-  # What a figure depends on beside the program.
+  # Facts about the machine, on which figures depend.
   module Machine
     module_function
 
@@ -31,6 +31,12 @@ module Bench
 
     def versions
       Peer.all.reject { |_, peer| peer.missing }.transform_values(&:version).compact
+    end
+
+    # The kernel's objects and the pages of socket buffers, in bytes (proc_meminfo(5), proc_net(5)).
+    def kernel_memory
+      slab = File.read("/proc/meminfo")[/^Slab:\s+(\d+) kB/, 1].to_i * 1024
+      slab + (File.read("/proc/net/sockstat")[/^TCP:.* mem (\d+)/, 1].to_i * 4096)
     end
 
     def git(*words)

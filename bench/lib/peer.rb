@@ -3,10 +3,11 @@
 require "fileutils"
 
 module Bench
-  # A proxy that can be measured: how to start it, and why it may be missing.
+  # A proxy to measure: how to start it, and the reason why it may be missing.
   class Peer
-    # What a peer is asked to be: the routing config (by name, see configs/), with its log or without, for this backend.
-    Setting = Struct.new(:config, :log, :backend, :port, :directory, keyword_init: true) do
+    # The setting of a peer: the config by its name in configs/, with or without a log, the backend, and the ports of
+    # the proxy: the clients', and that of the load beside them.
+    Setting = Struct.new(:config, :log, :backend, :port, :side_port, :directory, keyword_init: true) do
       def file(name, text)
         path = File.join(directory, "#{port}-#{name}")
         File.write(path, text)
@@ -23,7 +24,7 @@ module Bench
         all[name] = peer
       end
 
-      # Looked up on the PATH and in the system's own folders, which are not on everybody's.
+      # Looks in the PATH and in the system's folders, which may be missing in a user's PATH.
       def executable(name)
         folders = ENV.fetch("PATH", "").split(":") + %w[/usr/sbin /sbin]
         folders.map { |folder| File.join(folder, name) }.find { |path| File.executable?(path) }
@@ -36,22 +37,22 @@ module Bench
       end
     end
 
-    # Why it cannot run here; nil when it can.
+    # Returns the reason why the peer cannot run here, or nil.
     def missing; end
 
     def version; end
 
-    # Whether it can be what the config of this name is.
-    def plays?(_config)
+    # Whether the peer has an equivalent of the config.
+    def supports?(_config)
       true
     end
 
-    # The command, and its environment.
+    # Returns the command and its environment.
     def command(setting)
       raise NotImplementedError
     end
 
-    # Something that has #pid and #stop.
+    # Returns an object with #pid and #stop.
     def start(setting, prefix)
       words, env = command(setting)
       log = File.join(setting.directory, "#{setting.port}.log")

@@ -3,14 +3,14 @@
 require "socket"
 
 module Bench
-  # Ports of the loopback.
+  # Ports on the loopback.
   module Ports
     LISTEN = "0A"
 
     module_function
 
-    # A port nobody listens on, outside the range the kernel takes for outgoing connections: those of a run before
-    # may linger there.
+    # A free port outside the ephemeral range: connections of an earlier run may be in
+    # TIME_WAIT there.
     def free
       lowest, = File.read("/proc/sys/net/ipv4/ip_local_port_range").split.map(&:to_i)
       candidates = (10_000...[lowest, 10_200].max).to_a
@@ -22,10 +22,10 @@ module Bench
       rescue Errno::EADDRINUSE
         next
       end
-      raise Trouble, "found no free port"
+      raise Error, "found no free port"
     end
 
-    # Looks without connecting: a probe would be somebody's first connection.
+    # Reads the socket table instead of connecting, because a connection would be counted.
     def listening?(port)
       wanted = format(":%04X", port)
       File.foreach("/proc/net/tcp").any? do |line|

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module Bench
-  # The Markdown of a run.
+  # The Markdown report of a run.
   class Report
     FACTS = %w[commit processor processors kernel ruby pinning].freeze
 
@@ -12,7 +12,7 @@ module Bench
     end
 
     def to_s
-      [heading, goals, *@results.map { |work, rounds| table(work, rounds) }].compact.join("\n\n")
+      [heading, goals, *@results.map { |workload, rounds| table(workload, rounds) }].compact.join("\n\n")
     end
 
     private
@@ -24,35 +24,39 @@ module Bench
       lines.map { |line| "- #{line}" }.join("\n")
     end
 
-    # One line per goal that could be judged.
+    # One row per goal with enough figures.
     def goals
-      rows = @results.flat_map { |work, rounds| work.goals.map { |goal| goal_row(work, goal, rounds) } }.compact
+      rows = @results.flat_map do |workload, rounds|
+        workload.goals.map do |goal|
+          goal_row(workload, goal, rounds)
+        end
+      end.compact
       return if rows.empty?
 
-      rows_of(["work", "figure", "goal", "median", "other", "ratio (min–max)", "reached"], rows)
+      rows_of(["workload", "figure", "goal", "median", "other", "ratio (min–max)", "reached"], rows)
     end
 
-    def goal_row(work, goal, rounds)
-      use = Figures.spread(rounds.map { |round| goal.use(round) }) or return
-      figures = [goal.mine, goal.other].map { |label| number(Figures.of(rounds, label, goal.metric)) }
-      ratio = Figures.spread(rounds.map { |round| goal.ratio(round) })
-      name = [work.name, *(goal.mine unless goal.mine == "ours")].join(", ")
-      [name, work.metrics.fetch(goal.metric), goal, *figures, range(ratio), use.median <= 1.0 ? "yes" : "no"]
+    def goal_row(workload, goal, rounds)
+      use = Statistics.spread(rounds.map { |round| goal.use(round) }) or return
+      figures = [goal.mine, goal.other].map { |label| number(Statistics.of(rounds, label, goal.metric)) }
+      ratio = Statistics.spread(rounds.map { |round| goal.ratio(round) })
+      name = [workload.name, *(goal.mine unless goal.mine == "ours")].join(", ")
+      [name, workload.metrics.fetch(goal.metric), goal, *figures, range(ratio), use.median <= 1.0 ? "yes" : "no"]
     end
 
-    def table(work, rounds)
-      labels = work.contenders.map(&:label) & rounds.flat_map(&:keys)
+    def table(workload, rounds)
+      labels = workload.candidates.map(&:label) & rounds.flat_map(&:keys)
       return if labels.empty?
 
-      name = work.metrics.values.first
-      head = ["", *work.metrics.values, "#{name}, min–max", "#{name}: #{labels.first} to this"]
-      rows = labels.map { |label| row(work, rounds, label, labels.first) }
-      "### #{work.name}: #{work.title}\n\n#{rows_of(head, rows)}"
+      name = workload.metrics.values.first
+      head = ["", *workload.metrics.values, "#{name}, min–max", "#{name}: #{labels.first} to this"]
+      rows = labels.map { |label| row(workload, rounds, label, labels.first) }
+      "### #{workload.name}: #{workload.title}\n\n#{rows_of(head, rows)}"
     end
 
-    def row(work, rounds, label, first)
-      spreads = work.metrics.keys.map { |metric| Figures.of(rounds, label, metric) }
-      ratio = Figures.ratio(rounds, first, label, work.metrics.keys.first) unless label == first
+    def row(workload, rounds, label, first)
+      spreads = workload.metrics.keys.map { |metric| Statistics.of(rounds, label, metric) }
+      ratio = Statistics.ratio(rounds, first, label, workload.metrics.keys.first) unless label == first
       [label, *spreads.map { |spread| number(spread) }, edges(spreads.first), range(ratio)]
     end
 
@@ -73,7 +77,7 @@ module Bench
       spread ? short(spread.median) : ""
     end
 
-    # As many digits as mean something.
+    # Prints only significant digits.
     def short(value)
       return "0" if value.zero?
 

@@ -1,30 +1,30 @@
 # frozen_string_literal: true
 
 require "tmpdir"
-require_relative "starter"
+require_relative "peer_pool"
 
 module Bench
-  # Runs one work: in each round every contender once, in an order that turns.
+  # Runs a workload: each round measures every candidate once, in rotating order.
   class Runner
-    # Loaders and processors by whether a work is pinned.
-    def initialize(loaders, processors, options, out: $stderr)
-      @loaders = loaders
+    # Load generators and pinnings, by whether a workload is pinned.
+    def initialize(load_generators, processors, options, out: $stderr)
+      @load_generators = load_generators
       @processors = processors
       @rounds = options.rounds
       @peers = options.peers
       @out = out
     end
 
-    # An Array of rounds, each a Hash from label to figures.
-    def run(work)
-      contenders = work.contenders.select { |one| one.available? && (@peers.nil? || @peers.include?(one.peer)) }
-      count = [@rounds, work.rounds].compact.min
-      @out.print "#{work.name}: "
+    # Returns an Array of rounds, each a Hash from label to figures.
+    def run(workload)
+      candidates = workload.candidates.select { |one| one.available? && (@peers.nil? || @peers.include?(one.peer)) }
+      count = [@rounds, workload.rounds].compact.min
+      @out.print "#{workload.name}: "
       Dir.mktmpdir("bench") do |directory|
-        starter = Starter.new(work, @processors[work.pin], directory)
-        Array.new(count) { |number| round(work, contenders.rotate(number), starter) }
+        pool = PeerPool.new(workload, @processors[workload.pin], directory)
+        Array.new(count) { |number| round(workload, candidates.rotate(number), pool) }
       ensure
-        starter&.stop
+        pool&.stop
       end
     ensure
       @out.puts
@@ -32,29 +32,31 @@ module Bench
 
     private
 
-    def complain(contender, figures)
+    def report_errors(candidate, figures)
       figures.slice(:errors, :slow).each do |name, count|
-        @out.print "[#{contender.label}: #{count} #{name}]" unless count.zero?
+        @out.print "[#{candidate.label}: #{count} #{name}]" unless count.zero?
       end
     end
 
-    def round(work, contenders, starter)
-      contenders.each_with_object({}) do |contender, figures|
-        figures[contender.label] = one(work, contender, starter)
+    def round(workload, candidates, pool)
+      candidates.each_with_object({}) do |candidate, figures|
+        figures[candidate.label] = one(workload, candidate, pool)
         @out.print "."
-      rescue Loader::Failed, Trouble => e
-        @out.print "[#{contender.label}: #{e.message}]"
+      rescue LoadGenerator::Failed, Error => e
+        @out.print "[#{candidate.label}: #{e.message}]"
       end
     end
 
-    def one(work, contender, starter)
-      return starter.time(contender) if work.mode == :start
+    def one(workload, candidate, pool)
+      return pool.time(candidate) if workload.mode == :start
 
-      starter.with(contender) do |peer, setting|
+      pool.with(candidate) do |peer, setting|
         target = peer.pid.zero? ? setting.backend : setting.port
-        load = work.load.merge(contender.load)
-        figures = @loaders[work.pin].run(work.mode, target: target, backend: setting.backend, pid: peer.pid, **load)
-        complain(contender, figures)
+        load = workload.load.merge(candidate.load)
+        load[:side_target] = setting.side_port if load.key?(:side_tls)
+        figures = @load_generators[workload.pin].run(workload.mode, target: target, backend: setting.backend,
+                                                                    pid: peer.pid, **load)
+        report_errors(candidate, figures)
         figures
       end
     end

@@ -6,19 +6,19 @@ require_relative "bench"
 require_relative "../../spec/support/installed_program"
 
 module Bench
-  # Mixed load with random faults against the real executable, and what must come of it: docs/testing.md.
+  # Mixed load with random faults against the real executable, and checks of the outcome: docs/testing.md.
   class Soak
-    # Connections a second.
+    # Connections per second.
     RATE = 400
-    # KiB that the process may grow once it is warm.
+    # The memory growth allowed after the warm-up, in KiB.
     GROWTH = 3 * 1024
-    # Seconds of processor time in a quiet second.
+    # The processor time allowed in an idle second.
     IDLE = 0.2
-    # Short connections a second while it reloads and upgrades.
+    # Short connections per second during reloads and upgrades.
     STORM = 3000
-    # Reloads before, and after, upgrades.
+    # Reloads before and after an upgrade.
     RELOADS = 5
-    # One while all kinds of connections are under way, two in the storm.
+    # One during mixed load, two during the storm.
     UPGRADES = 3
     # Seconds of load before the drain.
     BEFORE_DRAIN = 2
@@ -29,10 +29,10 @@ module Bench
       @only = only
       @out = out
       @faults = []
-      @stretches = Stretches.new
+      @phases = Phases.new
     end
 
-    # Runs, prints, and tells whether all was well.
+    # Runs, prints the results, and returns whether no fault was found.
     def run
       Load.build
       @out.puts "soak: #{@seconds} s, seed #{@seed}#{" (only #{@only})" unless @only.empty?}"
@@ -45,18 +45,18 @@ module Bench
     def run_in(directory)
       @load = Load.new(seed: @seed, rate: RATE, only: @only)
       @proxy = Proxy.new(directory, @load)
-      @changes = Changes.new(@proxy)
+      @live_changes = LiveChanges.new(@proxy)
       fresh = @proxy.quiet
-      warm = stretch(@seconds / 4.0)
-      hot = stretch(@seconds * 3 / 4.0)
+      warm = run_phase(@seconds / 4.0)
+      hot = run_phase(@seconds * 3 / 4.0)
       compare(fresh, warm, hot)
       change(@seconds / 4.0)
       storm(@seconds / 4.0)
       idle
       drain
       check_log
-      @out.puts Table.new(@stretches, warm, hot, @log)
-    rescue Trouble => e
+      @out.puts Summary.new(@phases, warm, hot, @log)
+    rescue Error => e
       @faults << e.message
     ensure
       keep_log unless @faults.empty?
@@ -65,38 +65,38 @@ module Bench
       @load&.stop
     end
 
-    # Loads for about so long, waits until all is quiet, and looks.
-    def stretch(seconds)
-      note(@load.run(@proxy.port, @stretches.opened, (seconds * RATE).ceil, limit: limit(seconds)))
+    # Runs load for about this time, waits until no connection is left, and returns the state.
+    def run_phase(seconds)
+      note(@load.run(@proxy.port, @phases.opened, (seconds * RATE).ceil, limit: limit(seconds)))
       @proxy.quiet
     end
 
-    # All kinds of connections while the proxy reloads and upgrades.
+    # Mixed load while the proxy reloads and upgrades.
     def change(seconds)
       count = (seconds * RATE).ceil
-      note(@load.run(@proxy.port, @stretches.opened, count, limit: limit(seconds)) { @changes.upgrade(seconds / 2) })
+      note(@load.run(@proxy.port, @phases.opened, count, limit: limit(seconds)) { @live_changes.upgrade(seconds / 2) })
       status = @proxy.status_before_upgrade(limit(0))
       check(status&.success?, "after USR2 the process before ended with #{status.inspect}")
     end
 
-    # Thousands of short ones a second while it does, and another binary is installed.
+    # Thousands of short connections per second while the proxy reloads, upgrades, and changes to another binary.
     def storm(seconds)
       count = (seconds * STORM).ceil
-      note(@load.storm(@proxy.port, @stretches.opened, count, STORM, limit: limit(seconds)) do
-        @changes.update(seconds / 2)
+      note(@load.storm(@proxy.port, @phases.opened, count, STORM, limit: limit(seconds)) do
+        @live_changes.update(seconds / 2)
       end)
       check(@proxy.binary.to_s.include?("/2.0.1/"), "after the update #{@proxy.binary} runs")
     end
 
-    # A machine that has much else to do takes its time.
+    # Far more than needed, for a busy machine.
     def limit(seconds) = (20 * seconds) + 120
 
-    def note(result) = @faults.concat((@stretches << result).failures)
+    def note(result) = @faults.concat((@phases << result).failures)
 
     def compare(fresh, warm, hot)
       [warm, hot].each { |state| @faults.concat(state.left_open(fresh)) }
-      # Those that were reset at once may have been so before they were accepted.
-      range = @stretches.opened - @stretches.kinds["abrupt"]..@stretches.opened
+      # Connections that were reset at once may never have been accepted.
+      range = @phases.opened - @phases.kinds["abrupt"]..@phases.opened
       check(range.cover?(hot.total), "the title counts #{hot.total} connections of #{range}")
       growth = hot.memory - warm.memory
       check(growth < GROWTH, "memory grew by #{growth} KiB after the first quarter")
@@ -109,7 +109,7 @@ module Bench
     end
 
     def drain
-      note(@load.drain(@proxy.port, @stretches.opened, limit: limit(BEFORE_DRAIN)) do
+      note(@load.drain(@proxy.port, @phases.opened, limit: limit(BEFORE_DRAIN)) do
         sleep BEFORE_DRAIN
         @proxy.signal("QUIT")
       end)
@@ -118,13 +118,13 @@ module Bench
 
     def check_log
       @log = Log.new(@proxy.log)
-      # Those that the drain turned away may have been accepted or not.
-      drained = @stretches.last
+      # Connections that the drain turned away may have been accepted or not.
+      drained = @phases.last
       total = @log.counts[:accepted] - @accepted
       let_in = drained["opened"] - drained["turned_away"]
-      check(total.between?(let_in, drained["opened"]), "the drain accepted #{total}, not #{let_in} or a few more")
+      check(total.between?(let_in, drained["opened"]), "the drain accepted #{total}, not at least #{let_in}")
       check(@log.counts[:waiting].positive?, "nothing was under way when the drain began")
-      @faults.concat(@log.faults(@stretches.kinds, @log.counts[:accepted]))
+      @faults.concat(@log.faults(@phases.kinds, @log.counts[:accepted]))
     end
 
     def check(good, fault) = good || @faults << fault
@@ -137,9 +137,9 @@ module Bench
   end
 end
 
-require_relative "soak/changes"
+require_relative "soak/live_changes"
 require_relative "soak/load"
 require_relative "soak/proxy"
 require_relative "soak/log"
-require_relative "soak/stretches"
-require_relative "soak/table"
+require_relative "soak/phases"
+require_relative "soak/summary"

@@ -1,11 +1,11 @@
 # frozen_string_literal: true
 
 module Bench
-  # A relay and nothing else: what no proxy that copies can be cheaper than. See bench/load/src/bin/bare.rs.
+  # A bare relay: the lower bound for a proxy that copies. See bench/load/src/bin/bare.rs.
   class Bare < Peer
     PROGRAM = File.join(ROOT, "bench/load/target/release/bare")
 
-    def plays?(config)
+    def supports?(config)
       config == "route"
     end
 

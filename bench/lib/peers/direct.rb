@@ -1,19 +1,19 @@
 # frozen_string_literal: true
 
 module Bench
-  # No proxy at all: what the load generator and the kernel can do.
+  # No proxy: the limit of the load generator and the kernel.
   class Direct < Peer
-    # Nothing to start, nothing to stop.
-    Nobody = Struct.new(:pid) do
+    # Stands for a process that does not exist.
+    NoProcess = Struct.new(:pid) do
       def stop; end
     end
 
-    def plays?(config)
+    def supports?(config)
       config == "route"
     end
 
     def start(_setting, _prefix)
-      Nobody.new(0)
+      NoProcess.new(0)
     end
   end
 

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module Bench
-  # nginx's stream proxy with njs looking at what the client sent.
+  # nginx's stream proxy with an njs preread handler.
   class Nginx < Peer
     MODULES = %w[ngx_stream_module.so ngx_stream_js_module.so].freeze
     FOLDERS = %w[/usr/lib/nginx/modules /usr/lib64/nginx/modules /usr/local/libexec/nginx].freeze
@@ -18,33 +18,43 @@ module Bench
     TEXT
 
     def missing
-      return "no nginx on the PATH (Debian: nginx libnginx-mod-stream libnginx-mod-stream-js)" unless path
+      return "no nginx (bench/peers, or Debian: #{PeersFolder::NGINX.join(" ")})" unless program
 
       "no stream and njs modules (Debian: libnginx-mod-stream libnginx-mod-stream-js)" unless modules
     end
 
     def version
-      Peer.version(path, "-v", %r{nginx/(\S+)})
+      Peer.version(*program, "-v", %r{nginx/(\S+)})
     end
 
-    def plays?(config)
-      config == "route"
+    def supports?(config)
+      %w[route tls].include?(config)
     end
 
     def command(setting)
       script = setting.file("route.js", SCRIPT.sub("PORT", setting.backend.to_s))
       file = setting.file("nginx.conf", text(setting, script))
-      [[path, "-p", setting.directory, "-e", File.join(setting.directory, "nginx-error.log"), "-c", file], {}]
+      [[*program, "-p", setting.directory, "-e", File.join(setting.directory, "nginx-error.log"), "-c", file], {}]
     end
 
     private
 
-    def path
-      Peer.executable("nginx")
+    def program
+      PeersFolder.command("nginx") || Peer.executable("nginx")&.then { |path| [path] }
     end
 
     def modules
+      return PeersFolder.modules if PeersFolder.command("nginx")
+
       FOLDERS.find { |folder| MODULES.all? { |name| File.exist?(File.join(folder, name)) } }
+    end
+
+    def server(setting)
+      listen = "listen 127.0.0.1:#{setting.port} backlog=4096"
+      return ["#{listen};", "js_preread route.preread;", "proxy_pass $target;"] unless setting.config == "tls"
+
+      ["#{listen} ssl;", "ssl_certificate #{Identity.file(:ecdsa)};", "ssl_certificate_key #{Identity.file(:ecdsa)};",
+       "ssl_protocols TLSv1.3;", "proxy_pass 127.0.0.1:#{setting.backend};"]
     end
 
     def text(setting, script)
@@ -61,9 +71,7 @@ module Bench
           preread_timeout 120s;
           proxy_timeout 300s;
           server {
-            listen 127.0.0.1:#{setting.port} backlog=4096;
-            js_preread route.preread;
-            proxy_pass $target;
+        #{server(setting).map { |line| "    #{line}" }.join("\n")}
           }
         }
       TEXT

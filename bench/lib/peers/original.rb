@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module Bench
-  # ProxyMachine 1.2.4, from a folder that the environment names.
+  # ProxyMachine 1.2.4, from the folder in an environment variable.
   class Original < Ours
     VARIABLE = "PROXYMACHINE_1_2_4"
 
@@ -10,6 +10,10 @@ module Bench
       return "no bin/proxymachine in #{VARIABLE}" unless File.exist?(File.join(folder, "bin/proxymachine"))
 
       "the gem eventmachine is not installed" unless system("ruby", "-e", "require 'eventmachine'", err: File::NULL)
+    end
+
+    def supports?(config)
+      !config.start_with?("tls")
     end
 
     def version

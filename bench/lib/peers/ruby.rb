@@ -1,13 +1,13 @@
 # frozen_string_literal: true
 
 module Bench
-  # Ruby that does nothing: what no program in Ruby can start faster than.
+  # An empty Ruby program: the lower bound for the start of a Ruby program.
   class BareRuby < Peer
-    def plays?(config)
+    def supports?(config)
       config == "close"
     end
 
-    # Its end is the event to wait for.
+    # The program has started when it ends.
     def finished
       true
     end

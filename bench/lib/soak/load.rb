@@ -4,7 +4,7 @@ require "json"
 
 module Bench
   class Soak
-    # The load and its backends: the binary `soak` of the crate in bench/load.
+    # The load and its backends: the binary `soak` of the crate bench/load.
     class Load
       CRATE = File.join(ROOT, "bench/load")
 
@@ -14,7 +14,7 @@ module Bench
         manifest = File.join(CRATE, "Cargo.toml")
         return if system(*%w[cargo build --profile soak --bin soak --locked --quiet --manifest-path], manifest)
 
-        raise Trouble, "bench/load does not build"
+        raise Error, "bench/load does not build"
       end
 
       def initialize(seed:, rate:, only:)
@@ -23,21 +23,21 @@ module Bench
         *@backends, @refusing = answer(10).split.map(&:to_i)
       end
 
-      # Plays `count` connections from the number `first` on, while the block runs; returns what came of them.
+      # Runs `count` connections, numbered from `first`, while the block runs. Returns their outcomes.
       def run(port, first, count, limit:)
         @io.puts("run #{port} #{first} #{count}")
         yield if block_given?
         JSON.parse(answer(limit))
       end
 
-      # Plays short ones, so many a second if the machine can.
+      # Runs short connections at this rate, or as many as the machine can.
       def storm(port, first, count, rate, limit:)
         @io.puts("storm #{port} #{first} #{count} #{rate}")
         yield
         JSON.parse(answer(limit))
       end
 
-      # Plays connections that must lose nothing, while the block runs and until the proxy lets nobody in any more.
+      # Runs lossless connections while the block runs and until the proxy accepts no more.
       def drain(port, first, limit:)
         @io.puts("drain #{port} #{first}")
         yield
@@ -55,9 +55,9 @@ module Bench
       private
 
       def answer(limit)
-        raise Trouble, "the load says nothing for #{limit} s" unless @io.wait_readable(limit)
+        raise Error, "no report from the load for #{limit} s" unless @io.wait_readable(limit)
 
-        @io.gets || raise(Trouble, "the load has ended")
+        @io.gets || raise(Error, "the load has ended")
       end
     end
   end

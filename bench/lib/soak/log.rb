@@ -2,8 +2,8 @@
 
 module Bench
   class Soak
-    # The proxy's log: every line is one that the contract names or that soak.rb causes, and there are as many of each
-    # as there must be.
+    # The proxy's log: every line is one of the contract or of configs/soak.rb, and the number of each
+    # is as expected.
     class Log
       LINE = /\A[A-Z], \[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6} #\d+\] ([ A-Z]{5}) -- : (.*)\n\z/
       CLIENT = /127\.0\.0\.1:\d+/
@@ -30,6 +30,9 @@ module Bench
         nonsense: /\AERROR #{CLIENT} invalid (answer|remote) .*: .*expected .*\z/,
         raised: /\AERROR RuntimeError - soak \d+\z/,
         connect_callback: /\A INFO soak: no connection with #{REMOTE}\z/,
+        place: /\A WARN #{CLIENT} the \w+ block raised at \S+:\d+ \(listener #{CLIENT}\)\z/,
+        undecided: /\A WARN #{CLIENT} the answer .* decides nothing.*\z/,
+        unreachable: /\A INFO #{CLIENT} cannot reach #{REMOTE}: .*\z/,
         inactivity_callback: /\AERROR RuntimeError - soak callback #{REMOTE}\z/
       }.freeze
 
@@ -41,7 +44,7 @@ module Bench
         File.foreach(path, encoding: Encoding::UTF_8) { |line| count(line) }
       end
 
-      # What is not as the connections of these kinds have it.
+      # Returns the differences from the lines that connections of these kinds cause.
       def faults(kinds, total)
         wanted = exact(kinds, total).merge(bounded(kinds))
         wrong = wanted.reject { |name, count| count === counts[name] } # rubocop:disable Style/CaseEquality
@@ -58,7 +61,7 @@ module Bench
           upgrading: UPGRADES, upgraded: UPGRADES }
       end
 
-      # Whoever leaves may leave before or after a line is caused.
+      # A client that disconnects may do so before or after a line is logged.
       def bounded(kinds)
         all = kinds["refused"] + kinds["refused-left"]
         { failed: kinds["refused"]..all, retrying: 10 * kinds["refused"]..10 * all,

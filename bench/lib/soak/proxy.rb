@@ -2,17 +2,17 @@
 
 module Bench
   class Soak
-    # The proxy under load, seen from outside.
+    # The proxy under load, observed through /proc.
     class Proxy
-      # Of the kernel's clock, in a second.
+      # Clock ticks per second.
       TICKS = Etc.sysconf(Etc::SC_CLK_TCK)
 
-      # Pipe ends that the engine's pool may keep: 32 pipes for each of at most 4 threads.
+      # Pipe ends in the engine's pool: at most 32 pipes for each of at most 4 threads.
       POOL = 2 * 32 * 4
 
-      # What is left when all is quiet.
+      # The state without connections.
       State = Struct.new(:current, :most, :total, :memory, :sockets, :pipes, :others) do
-        # The descriptors that were not open in the state before, but for those of the engine's pool of pipes.
+        # Returns descriptors that were not open before, except those of the engine's pipe pool.
         def left_open(before)
           { "sockets" => [sockets, before.sockets..before.sockets],
             "other descriptors" => [others, before.others..before.others],
@@ -36,19 +36,19 @@ module Bench
         @pid = @child.pid
       end
 
-      # Waits until the title says that no connection is left, and nobody is left that has counts to tell.
+      # Waits until the title has no current connection and all predecessors have ended.
       def quiet(seconds: 30)
         deadline = now + seconds
         until (numbers = title) && numbers.first.zero? && predecessors.none? { |id| alive?(id) }
-          raise Trouble, "connections are left after #{seconds} s: #{numbers&.join("/")}" if now > deadline
+          raise Error, "connections are left after #{seconds} s: #{numbers&.join("/")}" if now > deadline
 
           sleep 0.1
         end
-        sleep 1.1 # The title may be a second old.
+        sleep 1.1 # the title may be a second old
         State.new(*title, memory, *descriptors)
       end
 
-      # Seconds of processor time in the next `seconds`.
+      # Returns the processor time of the next `seconds`.
       def processor_time(seconds)
         before = ticks
         sleep seconds
@@ -59,31 +59,31 @@ module Bench
         Process.kill(name, pid)
       end
 
-      # From now on it is the process that takes over.
+      # Upgrades; the new process is then the one observed.
       def upgrade(seconds)
         predecessors << (before = pid)
         signal("USR2")
         deadline = now + seconds
         while (@pid = File.read(@pidfile).to_i) == before
-          raise Trouble, "no process has taken over after #{seconds} s: #{@child.output}" if now > deadline
+          raise Error, "no new process has taken over after #{seconds} s: #{@child.output}" if now > deadline
 
           sleep 0.02
         end
       end
 
-      # The Process::Status of the one before, or nil if that does not end.
+      # Returns the Process::Status of the old process, or nil if it does not end.
       def status_before_upgrade(seconds)
         @child.wait(seconds) && @child.status
       end
 
-      # Whether it ends. It is not a child of this process any more.
+      # Waits for the end of the proxy, which is not a child of this process after an upgrade.
       def ended?(seconds)
         deadline = now + seconds
         sleep 0.1 while alive? && now < deadline
         !alive?
       end
 
-      # The binary that it runs by.
+      # The extension that the proxy has mapped.
       def binary
         read("maps")[%r{/\S+/proxymachine\.so}]
       end
@@ -97,22 +97,22 @@ module Bench
 
       attr_reader :pid
 
-      # The processes whose place was taken.
+      # The processes before the upgrades.
       def predecessors = @predecessors ||= []
 
-      # A process that has ended and that nobody has waited for is none.
+      # A zombie counts as ended.
       def alive?(id = pid)
         !File.read("/proc/#{id}/stat").match?(/\) Z /)
       rescue SystemCallError
         false
       end
 
-      # Current, max, total.
+      # The numbers of current, maximum and total connections.
       def title
         read("cmdline")[%r{ (\d+/\d+/\d+) cur/max/tot conns}, 1]&.split("/")&.map(&:to_i)
       end
 
-      # KiB.
+      # Resident memory in KiB.
       def memory
         read("status")[/^VmRSS:\s+(\d+)/, 1].to_i
       end
@@ -129,7 +129,7 @@ module Bench
       def read(name)
         File.binread("/proc/#{pid}/#{name}")
       rescue SystemCallError
-        raise Trouble, "the proxy has ended: #{@child.output}"
+        raise Error, "the proxy has ended: #{@child.output}"
       end
 
       def now

@@ -1,4 +1,4 @@
-//! `--name value` arguments, nothing more.
+//! Parses `--name value` arguments.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -23,7 +23,7 @@ impl Args {
         Ok(Self { mode, values })
     }
 
-    /// The option's value, or `default` when it is not given.
+    /// Returns the option's value, or `default` if the option is missing.
     pub fn get<T: FromStr>(&self, name: &str, default: T) -> Result<T, String>
     where
         T::Err: Debug,
@@ -42,12 +42,22 @@ impl Args {
         self.values.get(name).map_or(default, String::as_str).to_owned()
     }
 
-    /// Where clients connect to: the proxy, or the backend itself.
+    /// Returns the address for the clients beside those that are measured.
+    pub fn side_target(&self) -> Result<SocketAddr, String> {
+        if self.values.contains_key("side-target") { self.local("side-target") } else { self.target() }
+    }
+
+    /// Returns the address for clients: the proxy, or the backend itself.
     pub fn target(&self) -> Result<SocketAddr, String> {
         self.local("target")
     }
 
-    /// Where this process listens as the backend.
+    /// Returns the address on which this process listens at all of 127.0.0.0/8 as the backend.
+    pub fn everywhere(&self) -> Result<SocketAddr, String> {
+        Ok(SocketAddr::from(([0, 0, 0, 0], self.backend()?.port())))
+    }
+
+    /// Returns the address on which this process listens as the backend.
     pub fn backend(&self) -> Result<SocketAddr, String> {
         self.local("backend")
     }

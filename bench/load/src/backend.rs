@@ -1,4 +1,4 @@
-//! The backend: does what the request of each connection says.
+//! The backend: serves each connection as its request asks.
 
 use crate::bulk_io::{Position, Tools};
 use crate::net::{BACKEND, Net, Step, attempt, broken};
@@ -49,7 +49,12 @@ impl Backend {
         Ok(())
     }
 
-    /// Gives those their turn who could have gone on.
+    /// Returns the number of open connections.
+    pub fn open(&self) -> usize {
+        self.conns.len() - self.free.len()
+    }
+
+    /// Continues the connections that had used up their turn.
     pub fn resume(&mut self) {
         for slot in std::mem::take(&mut self.again) {
             self.turn(slot);
@@ -78,7 +83,7 @@ impl Backend {
     fn turn(&mut self, slot: usize) {
         let Some(conn) = self.conns.get_mut(slot).and_then(Option::as_mut) else { return };
         let step = conn.step(&mut self.tools).unwrap_or_else(|error| {
-            // A client that goes away while idle is none of the backend's business.
+            // A client that disconnects while idle is not an error.
             let harmless = matches!(conn.work, Work::Echo(_) | Work::Head);
             if !harmless {
                 eprintln!("backend: {error}");
@@ -97,7 +102,7 @@ impl Backend {
     }
 }
 
-/// With a queue long enough for all clients at once: an overflow costs them a second.
+/// Listens with a backlog for all clients at once, because an overflow costs a client a second.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;

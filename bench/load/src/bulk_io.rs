@@ -1,5 +1,6 @@
 //! The two ends of a bulk stream.
 
+use crate::link::Link;
 use crate::net::{Step, attempt, broken};
 use crate::stream::Stream;
 use mio::net::TcpStream;
@@ -7,16 +8,34 @@ use socket2::SockRef;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
 
-/// Operations on one connection before others get their turn.
+/// Operations on one connection per turn.
 const TURN: usize = 4;
 
-/// One read of so many is copied and compared; the others are counted and discarded by the kernel, so that the
-/// receiver is not what limits the rate.
+/// One read of this many is copied and compared. The kernel counts and discards the others, so that the
+/// receiver does not limit the rate.
 const SAMPLE: usize = 16;
 
 const PIECE: usize = 1 << 20;
 
-/// What all connections share.
+/// The end of a connection.
+pub trait End: Read + Write {
+    /// Returns the socket of a connection without TLS.
+    fn plain(&self) -> Option<&TcpStream>;
+}
+
+impl End for TcpStream {
+    fn plain(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl End for Link {
+    fn plain(&self) -> Option<&TcpStream> {
+        Self::plain(self)
+    }
+}
+
+/// State that all connections share.
 pub struct Tools {
     pub stream: Stream,
     pub scratch: Vec<u8>,
@@ -30,7 +49,7 @@ impl Tools {
     }
 }
 
-/// A position in a stream of known length, for either end.
+/// A position in a stream of known length, for sender and receiver.
 #[derive(Clone, Copy)]
 pub struct Position {
     pub offset: u64,
@@ -49,7 +68,7 @@ impl Position {
         self.turns += 1;
     }
 
-    pub fn send(&mut self, socket: &mut TcpStream, tools: &Tools) -> io::Result<Step> {
+    pub fn send(&mut self, socket: &mut impl End, tools: &Tools) -> io::Result<Step> {
         for _ in 0..TURN {
             if self.left == 0 {
                 return Ok(Step::Done);
@@ -62,18 +81,20 @@ impl Position {
         Ok(Step::Again)
     }
 
-    pub fn receive(&mut self, socket: &mut TcpStream, tools: &mut Tools) -> io::Result<Step> {
+    pub fn receive(&mut self, socket: &mut impl End, tools: &mut Tools) -> io::Result<Step> {
         for _ in 0..TURN {
             if self.left == 0 {
                 return Ok(Step::Done);
             }
-            let checked = self.turns % SAMPLE == 0;
+            let plain = socket.plain();
+            let checked = plain.is_none() || self.turns % SAMPLE == 0;
             let result = if checked {
                 let room = tools.scratch.len().min(self.left as usize);
                 socket.read(&mut tools.scratch[..room])
             } else {
                 let room = PIECE.min(self.left as usize);
-                SockRef::from(&*socket).recv_with_flags(&mut tools.hole[..room], libc::MSG_TRUNC)
+                SockRef::from(plain.expect("a socket"))
+                    .recv_with_flags(&mut tools.hole[..room], libc::MSG_TRUNC)
             };
             match attempt(result)? {
                 None => return Ok(Step::Wait),

@@ -1,25 +1,26 @@
-//! Readiness without sleep: epoll asked again and again on a core of its own.
+//! Busy polling: calls `epoll_wait` without a timeout, on a core of its own.
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, event::Source};
+use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// A socket that has become ready, and whether its other side has ended.
+/// A ready socket, and whether its peer has closed.
 #[derive(Clone, Copy)]
 pub struct Ready {
     pub token: usize,
     pub ended: bool,
 }
 
-/// Tokens from here on belong to the backend; those below to clients, by slot.
+/// The first token of the backend. Lower tokens are the clients' slots.
 pub const BACKEND: usize = usize::MAX / 2;
 
 pub struct Net {
     poll: Poll,
     events: Events,
-    /// Time in rounds that found nothing to do: what this process has to spare.
+    /// The time of polls without an event: the spare time of this process.
     pub spare: Duration,
 }
 
@@ -29,7 +30,7 @@ impl Net {
         Ok(Self { poll, events, spare: Duration::ZERO })
     }
 
-    /// Puts those that have become ready (edge-triggered) into `ready`; with a zero `wait` never sleeps.
+    /// Collects ready sockets (edge-triggered) in `ready`. A `wait` of zero never sleeps.
     pub fn poll(&mut self, wait: Duration, ready: &mut Vec<Ready>) -> io::Result<Instant> {
         ready.clear();
         let asked = Instant::now();
@@ -55,19 +56,33 @@ impl Net {
         self.add(&mut socket, token)?;
         Ok(socket)
     }
+
+    /// Connects from the local address `source`, since one address has too few ports for a crowd.
+    pub fn connect_from(&self, source: Ipv4Addr, target: SocketAddr, token: usize) -> io::Result<TcpStream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        match socket.connect(&target.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let mut socket = TcpStream::from_std(socket.into());
+        self.add(&mut socket, token)?;
+        Ok(socket)
+    }
 }
 
-/// How far a non-blocking operation came.
+/// The result of a non-blocking operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing more to do until the next event.
+    /// Waits for the next event.
     Wait,
-    /// More could be done at once; others first.
+    /// Could continue at once, but has used up its turn.
     Again,
     Done,
 }
 
-/// `Ok(None)` where the socket would block or is not connected yet.
+/// Returns `Ok(None)` if the socket would block or is not connected yet.
 pub fn attempt(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(n) => Ok(Some(n)),

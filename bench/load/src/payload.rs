@@ -1,11 +1,11 @@
-//! What is sent, and how what arrives is checked.
+//! Requests and replies, and their checks.
 
-/// Each request and each reply has this size.
+/// The size of each request and reply.
 pub const HEAD: usize = 100;
 
 pub type Head = [u8; HEAD];
 
-/// `GET /ROUTE/ROLE/NUMBER ...`, padded to `HEAD` bytes. The proxy looks at the route, the backend at role and number.
+/// Builds `GET /ROUTE/ROLE/NUMBER ...`, padded to `HEAD` bytes. The proxy reads the route, the backend role and number.
 pub fn request(verb: &str, route: &str, role: &str, number: u64) -> Head {
     let mut text = format!("{verb} /{route}/{role}/{number:016} HTTP/1.1\r\nHost: bench.example\r\nX-Pad: ");
     assert!(text.len() + 4 <= HEAD, "route too long");
@@ -16,7 +16,7 @@ pub fn request(verb: &str, route: &str, role: &str, number: u64) -> Head {
     text.into_bytes().try_into().expect("length is HEAD")
 }
 
-/// The backend's answer to request `number`.
+/// Builds the backend's reply to request `number`.
 pub fn reply(number: u64) -> Head {
     let mut text = format!("OK {number:016} ");
     while text.len() < HEAD - 1 {
@@ -28,17 +28,17 @@ pub fn reply(number: u64) -> Head {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Reply `HEAD` bytes and close.
+    /// Replies `HEAD` bytes and closes.
     Reply,
-    /// Send everything back, the request first.
+    /// Echoes everything, beginning with the request.
     Echo,
-    /// Send this many bytes of the stream and close.
+    /// Sends this many bytes of the stream and closes.
     Down(u64),
-    /// Take this many bytes of the stream, reply, close.
+    /// Receives this many bytes of the stream, replies and closes.
     Up(u64),
 }
 
-/// The backend's half of `request`.
+/// Parses a request.
 pub fn parse(head: &Head) -> Option<(Role, u64)> {
     let text = std::str::from_utf8(head).ok()?;
     let mut parts = text.split(' ').nth(1)?.split('/').skip(2);

@@ -1,8 +1,8 @@
-//! What the kernel says about the proxy process.
+//! The kernel's counters of the proxy process.
 
 use std::fs;
 
-/// Counters of one process at one moment, all its threads together.
+/// Counters of a process, summed over its threads.
 #[derive(Clone, Copy, Default)]
 pub struct Usage {
     pub cpu_nanos: u64,
@@ -18,7 +18,7 @@ impl Usage {
     }
 }
 
-/// Looks at the process `pid`; says zero of everything for pid 0, that is when there is no proxy.
+/// Reads the counters of process `pid`. All counters of pid 0, which stands for no proxy, are zero.
 #[derive(Clone, Copy)]
 pub struct Probe {
     pid: u32,
@@ -36,7 +36,7 @@ impl Probe {
         Usage { cpu_nanos: self.cpu(), switches: self.switches() }
     }
 
-    /// User and system time of all threads, those that ended too: what /proc/PID/stat has, in nanoseconds.
+    /// Returns user and system time of all threads, including ended ones: the value in /proc/PID/stat, in nanoseconds.
     fn cpu(self) -> u64 {
         // The kernel's CPUCLOCK_SCHED of a process: see clock_getcpuclockid(3).
         let clock = (!(self.pid as libc::clockid_t) << 3) | 2;
@@ -46,7 +46,7 @@ impl Probe {
         if ok { time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64 } else { 0 }
     }
 
-    /// Voluntary context switches: each is a sleep, and each sleep ends with a wake-up.
+    /// Returns the voluntary context switches: each is a sleep that ends with a wake-up.
     fn switches(self) -> u64 {
         let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.pid)) else { return 0 };
         tasks
@@ -56,7 +56,7 @@ impl Probe {
             .sum()
     }
 
-    /// Resident memory in bytes: all of it, and with shared pages divided among those who share them.
+    /// Returns resident memory in bytes: Rss, and Pss, which divides shared pages among their processes.
     pub fn memory(self) -> Memory {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).unwrap_or_default();
         Memory { rss: field(&rollup, "Rss:") * 1024, pss: field(&rollup, "Pss:") * 1024 }

@@ -1,4 +1,4 @@
-//! One line of JSON per run.
+//! The result of a run as one line of JSON.
 
 use crate::probe::Usage;
 use crate::samples::Samples;
@@ -18,7 +18,7 @@ impl Report {
         self
     }
 
-    /// `units` done in `time`, and what they cost the proxy.
+    /// Adds the rate of `units` in `time`, and their cost for the proxy.
     #[must_use]
     pub fn work(self, units: f64, time: Duration, usage: Usage) -> Self {
         let each = units.max(f64::MIN_POSITIVE);

@@ -1,4 +1,4 @@
-//! Latencies, kept one by one: exact quantiles at a few bytes each.
+//! Latency samples, stored individually for exact quantiles.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl Samples {
         self.nanos.len()
     }
 
-    /// In microseconds; 0 without samples.
+    /// Returns a quantile in microseconds, or 0 without samples.
     pub fn quantile(&mut self, q: f64) -> f64 {
         if self.nanos.is_empty() {
             return 0.0;

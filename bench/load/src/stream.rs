@@ -1,9 +1,9 @@
-//! A stream of which every piece can be told by its offset.
+//! A stream in which every piece is determined by its offset.
 
-/// The largest single write of the bulk stream.
+/// The largest write of the bulk stream.
 const CHUNK: usize = 128 * 1024;
 
-/// Prime, so that a lost or repeated piece of any likely size shows.
+/// A prime, so that a lost or repeated piece is detected.
 const PERIOD: usize = 65_521;
 
 /// The bulk stream: pseudo-random bytes with a prime period.
@@ -27,7 +27,7 @@ impl Stream {
         Self { bytes }
     }
 
-    /// Up to `CHUNK` bytes of the stream from `offset` on.
+    /// Returns up to `CHUNK` bytes of the stream, from `offset`.
     pub fn at(&self, offset: u64, left: u64) -> &[u8] {
         let start = (offset % PERIOD as u64) as usize;
         let size = left.min((self.bytes.len() - start).min(CHUNK) as u64) as usize;

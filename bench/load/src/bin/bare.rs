@@ -1,5 +1,5 @@
-//! The least that a relay can be: one thread, epoll, one buffer; no routing, no timeouts, no log. What a proxy that copies
-//! cannot be cheaper than. `bare PORT BACKEND` listens and connects on the loopback.
+//! A minimal relay: one thread, epoll, one buffer; no routing, no timeouts, no log. The lower bound for a proxy that
+//! copies. `bare PORT BACKEND` listens and connects on the loopback.
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -9,11 +9,11 @@ use std::net::{Shutdown, SocketAddr};
 const LISTENER: Token = Token(usize::MAX - 1);
 const CHUNK: usize = 64 * 1024;
 
-/// One end of a pair, and what it has not taken yet.
+/// One end of a pair, with the data that it has not accepted yet.
 struct End {
     socket: TcpStream,
     pending: Vec<u8>,
-    /// The other end will send no more.
+    /// The other end has sent its last data.
     last: bool,
 }
 
@@ -22,7 +22,7 @@ impl End {
         Self { socket, pending: Vec::new(), last: false }
     }
 
-    /// False while something is left for when it can be written.
+    /// Writes pending data. Returns false if some is left.
     fn flush(&mut self) -> io::Result<bool> {
         while !self.pending.is_empty() {
             match self.socket.write(&self.pending) {
@@ -49,7 +49,7 @@ fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }
 
-/// Client and server; the server only once the client has sent something.
+/// A client and its server. The server is connected when the client sends its first data.
 struct Pair {
     client: End,
     server: Option<End>,
@@ -107,7 +107,7 @@ fn watch(poll: &Poll, socket: &mut TcpStream, token: usize) -> io::Result<()> {
 }
 
 impl Pair {
-    /// True when it is over.
+    /// Relays in both directions. Returns true when the connection has ended.
     fn advance(&mut self, connect: impl FnOnce() -> io::Result<End>, scratch: &mut [u8]) -> io::Result<bool> {
         let server = match &mut self.server {
             Some(server) => server,
@@ -129,7 +129,8 @@ impl Pair {
     }
 }
 
-/// From one end to the other, for as long as it goes. True when the first one has just ended and all is delivered.
+/// Relays from one end to the other until it would block. Returns true if the first end has closed and all is
+/// delivered.
 fn pump(from: &mut End, to: &mut End, scratch: &mut [u8]) -> io::Result<bool> {
     while to.flush()? && !to.last {
         match from.socket.read(scratch) {

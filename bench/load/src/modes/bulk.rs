@@ -1,20 +1,21 @@
-//! Much data one way, over one connection or several.
+//! Bulk transfer in one direction, over one or several connections.
 
-use super::{Outcome, stage};
+use super::{ModeResult, set_up};
 use crate::args::Args;
 use crate::backend::Backend;
 use crate::bulk_io::Position;
+use crate::link::Link;
+use crate::link::Tls;
 use crate::net::{BACKEND, Net, Step, attempt, broken};
 use crate::payload::{HEAD, reply, request};
 use crate::report::Report;
-use mio::net::TcpStream;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
 struct Flow {
-    socket: TcpStream,
+    socket: Link,
     up: bool,
     size: u64,
     asked: bool,
@@ -23,21 +24,22 @@ struct Flow {
     done: bool,
 }
 
-pub fn run(args: &Args) -> Outcome {
+pub fn run(args: &Args) -> ModeResult {
     let (clients, mib) = (args.get("clients", 1usize)?, args.get("mib", 1024u64)?);
     let up = match args.text("direction", "down").as_str() {
         "up" => true,
         "down" => false,
         other => return Err(format!("--direction {other}: up or down").into()),
     };
-    let (mut net, mut backend, probe) = stage(args)?;
+    let (mut net, mut backend, probe) = set_up(args)?;
     let (target, size) = (args.target()?, (mib << 20) / clients as u64);
+    let tls = Tls::of(args, "tls")?;
     let before = probe.usage();
     let started = Instant::now();
     let mut flows = Vec::new();
     for slot in 0..clients {
         let position = Position::start(size);
-        let socket = net.connect(target, slot)?;
+        let socket = tls.link(net.connect(target, slot)?)?;
         flows.push(Flow { socket, up, size, asked: false, position, answer: Vec::new(), done: false });
     }
     drive(&mut net, &mut backend, &mut flows, started)?;
@@ -105,7 +107,7 @@ impl Flow {
         }
     }
 
-    /// The backend's word that it has all bytes.
+    /// The backend's confirmation that all bytes have arrived.
     fn receipt(&mut self) -> io::Result<Step> {
         let mut room = [0; HEAD + 1];
         loop {

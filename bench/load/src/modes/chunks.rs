@@ -1,7 +1,7 @@
-//! Decisions alone: connections that stay undecided and go on sending, so that nearly all the proxy does is to read a
-//! piece and ask the block. The block answers `END` with the number of its calls so far.
+//! Decisions only: undecided connections that go on sending, so that the proxy hardly does more than read a
+//! chunk and call the block. The block answers `END` with the number of its calls so far.
 
-use super::Outcome;
+use super::ModeResult;
 use crate::args::Args;
 use crate::probe::{Probe, Usage};
 use crate::report::Report;
@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-pub fn run(args: &Args) -> Outcome {
+pub fn run(args: &Args) -> ModeResult {
     let (clients, chunks) = (args.get("clients", 256usize)?, args.get("chunks", 100usize)?);
     let length = args.seconds("seconds", 2.0)?;
     let probe = Probe::new(args.get("pid", 0)?);
@@ -48,17 +48,17 @@ fn batch(
     probe: Probe,
 ) -> Result<Batch, Box<dyn std::error::Error>> {
     let mut sockets = (0..clients).map(|_| open(target)).collect::<io::Result<Vec<_>>>()?;
-    let first = ask(&mut open(target)?)?;
+    let first = request_count(&mut open(target)?)?;
     let (before, started) = (probe.usage(), Instant::now());
     for _ in 0..chunks {
         for socket in &mut sockets {
             socket.write_all(b"PUT 16 bytes...\n")?;
         }
     }
-    // Asked on a connection of the batch: by then the others have been read, too, or nearly so.
+    // Each connection of the batch asks for the count, so that nearly all chunks have been read.
     let mut last = first;
     for socket in &mut sockets {
-        last = last.max(ask(socket)?);
+        last = last.max(request_count(socket)?);
     }
     let (time, usage) = (started.elapsed(), probe.usage().since(before));
     Ok(Batch { calls: last - first, sent: (chunks * clients) as u64, time, usage })
@@ -71,7 +71,7 @@ fn open(target: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-fn ask(socket: &mut TcpStream) -> Result<u64, Box<dyn std::error::Error>> {
+fn request_count(socket: &mut TcpStream) -> Result<u64, Box<dyn std::error::Error>> {
     socket.write_all(b"END\n")?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer)?;

@@ -1,33 +1,34 @@
-//! Small messages there and back over kept connections.
+//! Small messages there and back over long-lived connections.
 
-use super::{Outcome, stage};
+use super::{ModeResult, set_up};
 use crate::args::Args;
+use crate::echo_clients::EchoClients;
+use crate::link::Tls;
 use crate::report::Report;
 use crate::samples::Samples;
-use crate::talkers::Talkers;
 use std::time::{Duration, Instant};
 
-pub fn run(args: &Args) -> Outcome {
+pub fn run(args: &Args) -> ModeResult {
     let (clients, size) = (args.get("clients", 1usize)?, args.get("size", 64usize)?);
     let (warmup, length) = (args.seconds("warmup", 0.3)?, args.seconds("seconds", 2.0)?);
-    let (mut net, mut backend, probe) = stage(args)?;
-    let mut talkers = Talkers::new(args.target()?, "GET");
-    talkers.open(&mut net, &mut backend, clients, 32)?;
+    let (mut net, mut backend, probe) = set_up(args)?;
+    let mut echo_clients = EchoClients::new(args.target()?, "GET", Tls::of(args, "tls")?);
+    echo_clients.open(&mut net, &mut backend, clients, 32)?;
 
     let mut samples = Samples::default();
     let mut answered = Vec::new();
     let mut started = Instant::now();
     let mut before = None;
     for slot in 0..clients {
-        talkers.say(slot, size)?;
+        echo_clients.send(slot, size)?;
     }
     loop {
-        talkers.round(&mut net, &mut backend, Duration::ZERO, |slot, time| {
+        echo_clients.round(&mut net, &mut backend, Duration::ZERO, |slot, time| {
             samples.add(time);
             answered.push(slot);
         })?;
         for slot in answered.drain(..) {
-            talkers.say(slot, size)?;
+            echo_clients.send(slot, size)?;
         }
         if before.is_none() && started.elapsed() >= warmup {
             samples.clear();

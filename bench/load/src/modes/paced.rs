@@ -1,29 +1,31 @@
-//! An echo every few milliseconds on an established connection, while other things go on in the proxy.
+//! An echo every few milliseconds on an established connection, beside other load.
 //!
-//! The one mode that sleeps: a thread that spins would take a core away from the proxy, and here latency counts.
+//! This mode sleeps, because a spinning thread would take a core away from the proxy and distort its latency.
 
-use super::{Outcome, stage};
+use super::{ModeResult, set_up};
 use crate::args::Args;
-use crate::callers::Callers;
+use crate::echo_clients::EchoClients;
+use crate::link::Tls;
 use crate::net::{BACKEND, Ready};
 use crate::report::Report;
 use crate::samples::Samples;
-use crate::talkers::Talkers;
+use crate::short_clients::ShortClients;
 use std::time::{Duration, Instant};
 
-/// New connections that may be under way at once beside the echo.
+/// The maximum of concurrent connections beside the echo.
 const SIDE: usize = 1000;
 
-pub fn run(args: &Args) -> Outcome {
+pub fn run(args: &Args) -> ModeResult {
     let (size, length) = (args.get("size", 1024usize)?, args.seconds("seconds", 5.0)?);
     let every = Duration::from_micros((args.get("every-ms", 5.0)? * 1000.0) as u64);
     let side_rate = args.get("side-rate", 0.0f64)?;
     let side_every = (side_rate > 0.0).then(|| Duration::from_secs_f64(1.0 / side_rate));
-    let (mut net, mut backend, probe) = stage(args)?;
-    let mut talkers = Talkers::new(args.target()?, "GET");
-    talkers.open(&mut net, &mut backend, 1, 1)?;
+    let (mut net, mut backend, probe) = set_up(args)?;
+    let mut echo_clients = EchoClients::new(args.target()?, "GET", Tls::of(args, "tls")?);
+    echo_clients.open(&mut net, &mut backend, 1, 1)?;
     let (route, silent) = (args.text("side-route", "alpha"), args.get("side-silent", false)?);
-    let mut callers = Callers::new(args.target()?, &route, silent, 1, SIDE);
+    let mut short_clients =
+        ShortClients::new(args.side_target()?, Tls::of(args, "side-tls")?, &route, silent, 1, SIDE);
 
     let (mut samples, mut beside) = (Samples::default(), Samples::default());
     let mut ready = Vec::new();
@@ -43,28 +45,28 @@ pub fn run(args: &Args) -> Outcome {
             if waiting {
                 late += 1;
             } else {
-                talkers.say(0, size)?;
+                echo_clients.send(0, size)?;
                 waiting = true;
             }
             echo_due += every;
         }
         if let Some(every) = side_every.filter(|_| now >= side_due) {
             side_due += every;
-            refused += u64::from(!callers.start_any(&net)?);
+            refused += u64::from(short_clients.start_any(&net)?.is_none());
         }
         let due = if side_every.is_some() { echo_due.min(side_due) } else { echo_due };
-        // Timeouts of epoll are whole milliseconds. Looking again and again in the last one would be in the way of a
-        // proxy that was woken on this processor; a millisecond late is no harm, the clock starts when it is sent.
+        // Timeouts of epoll are whole milliseconds. Busy polling in the last one would disturb a
+        // proxy on this processor. A late send does no harm, because its clock starts at the send.
         let wait = due.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         net.poll(wait, &mut ready)?;
         for &Ready { token, ended } in &ready {
             if token >= BACKEND {
                 backend.event(&net, token)?;
-            } else if callers.owns(token) {
-                if let Some((_, Some(time))) = callers.event(token, ended)? {
+            } else if short_clients.owns(token) {
+                if let Some((_, Some(time))) = short_clients.event(token, ended)? {
                     beside.add(time);
                 }
-            } else if let Some(time) = talkers.event(token)? {
+            } else if let Some(time) = echo_clients.event(token)? {
                 samples.add(time);
                 waiting = false;
             }
@@ -79,7 +81,7 @@ pub fn run(args: &Args) -> Outcome {
         .number("late", late)
         .number("side_done", beside.len())
         .number("side_p50_us", format_args!("{:.1}", beside.quantile(0.5)))
-        .number("errors", callers.errors + backend.errors + refused)
+        .number("errors", short_clients.errors + backend.errors + refused)
         .print();
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! The kinds of connections, how often each comes, and the plans for them.
+//! The kinds of connections with their shares and plans.
 
-use crate::plan::Act::{Drip, End, Hear, HearEnd, Pause, Reset, Send};
-use crate::plan::{Act, Due, Plan, sent};
+use crate::plan::Action::{Drip, End, Pause, Receive, ReceiveEnd, Reset, Send};
+use crate::plan::{Action, Expected, Plan, sent};
 use crate::random::Random;
 
 const MIB: u64 = 1 << 20;
@@ -12,7 +12,7 @@ macro_rules! kinds {
         pub enum Kind { $($name),* }
 
         impl Kind {
-            /// Each with its share of a thousand or so.
+            /// Each kind with its share, in about a thousand.
             pub const ALL: &[(Kind, u64)] = &[$((Kind::$name, $share)),*];
 
             pub fn name(self) -> &'static str {
@@ -47,16 +47,16 @@ kinds! {
 }
 
 impl Kind {
-    /// Those whose every byte must arrive, for a drain to prove that it loses none.
-    pub const FAULTLESS: &[Kind] =
+    /// The kinds in which every byte must arrive. A drain runs these.
+    pub const LOSSLESS: &[Kind] =
         &[Kind::Talk, Kind::Bulk, Kind::ClientEndsFirst, Kind::ServerEndsFirst, Kind::Drip, Kind::Pieces];
 }
 
-/// What connection `number` does, of the kinds that are wanted.
-pub fn plan(seed: u64, number: u64, wanted: &[(Kind, u64)]) -> Plan {
+/// Plans connection `number`, of one of the selected kinds.
+pub fn plan(seed: u64, number: u64, selected: &[(Kind, u64)]) -> Plan {
     let mut random = Random::of(seed, number);
-    let mut lot = random.within(0..=wanted.iter().map(|(_, share)| share).sum::<u64>() - 1);
-    let (kind, _) = *wanted
+    let mut lot = random.within(0..=selected.iter().map(|(_, share)| share).sum::<u64>() - 1);
+    let (kind, _) = *selected
         .iter()
         .find(|(_, share)| {
             let found = lot < *share;
@@ -91,96 +91,96 @@ fn make(number: u64, kind: Kind, random: &mut Random) -> Plan {
         Kind::Abrupt => undecided(&mut plan, 0, vec![Reset]),
         Kind::Silent => {
             let pause = Pause(random.within(0..=300));
-            let acts = vec![pause, leave(random)];
-            undecided(&mut plan, 0, acts);
+            let actions = vec![pause, leave(random)];
+            undecided(&mut plan, 0, actions);
         }
         Kind::Undecided => {
             let cut = random.within(1..=9) as usize;
-            let acts = vec![Pause(random.within(0..=50)), leave(random)];
-            undecided(&mut plan, cut, acts);
+            let actions = vec![Pause(random.within(0..=50)), leave(random)];
+            undecided(&mut plan, cut, actions);
         }
         Kind::Mute => {
-            talkless(&mut plan, "join", Due::Beginning);
+            client_only_waits(&mut plan, "join", Expected::Beginning);
             if random.one_in(2) {
                 plan.server.push(Pause(random.within(0..=20)));
             }
         }
         Kind::Inactive => {
-            talkless(&mut plan, "hurry", Due::Beginning);
-            plan.server.push(HearEnd);
+            client_only_waits(&mut plan, "hurry", Expected::Beginning);
+            plan.server.push(ReceiveEnd);
         }
         Kind::RefusedLeft => {
-            talkless(&mut plan, "refuse", Due::Nothing);
+            client_only_waits(&mut plan, "refuse", Expected::Nothing);
             plan.client = vec![Pause(random.within(0..=900)), leave(random)];
-            plan.down = Due::Beginning;
+            plan.down = Expected::Beginning;
         }
     }
     plan
 }
 
-/// One request, one reply, and the server closes.
+/// One request and one reply; the server closes.
 fn short(plan: &mut Plan, random: &mut Random) {
     let (up, down) = (random.within(0..=2000), random.size(1..=4000));
-    plan.client = vec![Send(up), HearEnd];
-    plan.server = vec![Hear(up), Send(down)];
-    plan.up = Due::AllThenAny;
+    plan.client = vec![Send(up), ReceiveEnd];
+    plan.server = vec![Receive(up), Send(down)];
+    plan.up = Expected::AllThenAny;
 }
 
-/// A kept connection: messages there and back, until the client ends it.
+/// A long-lived connection: messages there and back until the client closes.
 fn talk(plan: &mut Plan, random: &mut Random) {
     let (mut up, mut down) = (0, 0);
     for _ in 0..random.within(2..=10) {
         let (there, back) = (random.size(1..=20_000), random.size(1..=20_000));
         (up, down) = (up + there, down + back);
-        plan.client.extend([Send(there), Hear(down)]);
-        plan.server.extend([Hear(up), Send(back)]);
+        plan.client.extend([Send(there), Receive(down)]);
+        plan.server.extend([Receive(up), Send(back)]);
         if random.one_in(2) {
             plan.client.push(Pause(random.within(1..=40)));
         }
     }
-    plan.client.extend([End, HearEnd]);
-    plan.server.push(HearEnd);
+    plan.client.extend([End, ReceiveEnd]);
+    plan.server.push(ReceiveEnd);
 }
 
-/// Mebibytes both ways at once, by readers some of which are slow.
+/// Mebibytes both ways at once. Some readers are slow.
 fn bulk(plan: &mut Plan, random: &mut Random) {
-    // With small buffers it is slow already.
-    let mut pace = || if random.one_in(3) && !plan.narrow { random.within(1..=4) } else { 0 };
+    // With small buffers, the transfer is slow already.
+    let mut pace = || if random.one_in(3) && !plan.small_buffers { random.within(1..=4) } else { 0 };
     plan.pace = (pace(), pace());
-    let most = if plan.narrow { MIB / 2 } else { 4 * MIB };
-    plan.client = vec![Send(random.size(MIB / 16..=most)), End, HearEnd];
-    plan.server = vec![Send(random.size(MIB / 16..=most)), HearEnd];
+    let most = if plan.small_buffers { MIB / 2 } else { 4 * MIB };
+    plan.client = vec![Send(random.size(MIB / 16..=most)), End, ReceiveEnd];
+    plan.server = vec![Send(random.size(MIB / 16..=most)), ReceiveEnd];
 }
 
-/// The client ends its side, perhaps before it is decided where it goes, and still gets its reply.
+/// The client half-closes, perhaps before the decision, and still receives its reply.
 fn client_ends_first(plan: &mut Plan, random: &mut Random) {
     let up = if random.one_in(4) { 0 } else { random.size(1..=200_000) };
-    plan.client = vec![Send(up), End, HearEnd];
-    plan.server = vec![HearEnd, Pause(random.within(0..=30)), Send(random.size(1..=200_000))];
+    plan.client = vec![Send(up), End, ReceiveEnd];
+    plan.server = vec![ReceiveEnd, Pause(random.within(0..=30)), Send(random.size(1..=200_000))];
 }
 
-/// The server ends its side first: what it sent arrives, and the connection is over. What the client is
-/// still sending then is lost.
+/// The server closes first. Its data arrives, and the connection ends. Data that the client is
+/// still sending is lost.
 fn server_ends_first(plan: &mut Plan, random: &mut Random) {
     let (up, down) = (random.size(1..=200_000), random.size(1..=200_000));
-    plan.client = vec![Send(up), HearEnd];
+    plan.client = vec![Send(up), ReceiveEnd];
     if random.one_in(2) {
-        plan.server = vec![Hear(up), Send(down), End, HearEnd];
-        plan.up = Due::AllThenAny;
+        plan.server = vec![Receive(up), Send(down), End, ReceiveEnd];
+        plan.up = Expected::AllThenAny;
     } else {
-        plan.server = vec![Send(down), End, HearEnd];
-        plan.up = Due::Beginning;
-        plan.down = Due::AllThenAny;
+        plan.server = vec![Send(down), End, ReceiveEnd];
+        plan.up = Expected::Beginning;
+        plan.down = Expected::AllThenAny;
     }
 }
 
 /// One byte at a time.
 fn drip(plan: &mut Plan, random: &mut Random) {
     let (up, down) = (random.within(1..=100), random.within(1..=100));
-    plan.head_drips = true;
-    plan.client = vec![Drip(up), HearEnd];
-    plan.server = vec![Hear(up), Drip(down)];
-    plan.up = Due::AllThenAny;
+    plan.head_byte_by_byte = true;
+    plan.client = vec![Drip(up), ReceiveEnd];
+    plan.server = vec![Receive(up), Drip(down)];
+    plan.up = Expected::AllThenAny;
 }
 
 /// Several chunks before the block decides.
@@ -191,69 +191,69 @@ fn pieces(plan: &mut Plan, random: &mut Random) {
     }
     let up = sent(&plan.client);
     plan.hold = random.within(1..=up);
-    plan.client.push(HearEnd);
-    plan.server = vec![Hear(up), Send(random.size(1..=20_000))];
-    plan.up = Due::AllThenAny;
+    plan.client.push(ReceiveEnd);
+    plan.server = vec![Receive(up), Send(random.size(1..=20_000))];
+    plan.up = Expected::AllThenAny;
 }
 
-/// No connection comes of it; the client may have more to say than anybody wants to hear.
+/// The block closes or the dial fails. The client may send data that is never read.
 fn refused(plan: &mut Plan, route: &'static str, random: &mut Random) {
-    talkless(plan, route, Due::Nothing);
+    client_only_waits(plan, route, Expected::Nothing);
     if random.one_in(3) {
         plan.client.insert(0, Send(random.size(1..=50_000)));
-        plan.down = Due::AllThenAny; // The end may be told by a reset.
+        plan.down = Expected::AllThenAny; // unread data turns the close into a reset
     }
 }
 
-/// The client says its head and waits for the end.
-fn talkless(plan: &mut Plan, route: &'static str, up: Due) {
+/// The client sends its head and waits for the end.
+fn client_only_waits(plan: &mut Plan, route: &'static str, up: Expected) {
     plan.route = route;
-    plan.client = vec![HearEnd];
+    plan.client = vec![ReceiveEnd];
     plan.up = up;
 }
 
-/// The client sends `cut` bytes of its head, and leaves.
-fn undecided(plan: &mut Plan, cut: usize, acts: Vec<Act>) {
+/// The client sends `cut` bytes of its head and disconnects.
+fn undecided(plan: &mut Plan, cut: usize, actions: Vec<Action>) {
     plan.head_cut = Some(cut);
-    plan.client = acts;
-    plan.up = Due::Nothing;
-    plan.down = Due::Beginning;
+    plan.client = actions;
+    plan.up = Expected::Nothing;
+    plan.down = Expected::Beginning;
 }
 
-/// A connection of one of the faultless kinds that the client leaves somewhere on the way.
+/// A connection of a lossless kind from which the client disconnects early.
 fn client_leaves(plan: &mut Plan, random: &mut Random) {
-    faultless(plan, random);
+    lossless(plan, random);
     cut_short(&mut plan.client, random);
     plan.client.push(leave(random));
 }
 
-/// The same, reset by the server.
+/// A connection of a lossless kind that the server resets early.
 fn server_resets(plan: &mut Plan, random: &mut Random) {
-    faultless(plan, random);
+    lossless(plan, random);
     cut_short(&mut plan.server, random);
     plan.server.push(Reset);
 }
 
-fn faultless(plan: &mut Plan, random: &mut Random) {
+fn lossless(plan: &mut Plan, random: &mut Random) {
     let makes: [fn(&mut Plan, &mut Random); 7] =
         [short, talk, talk, bulk, client_ends_first, server_ends_first, pieces];
     random.pick(&makes)(plan, random);
-    (plan.up, plan.down) = (Due::Beginning, Due::Beginning);
+    (plan.up, plan.down) = (Expected::Beginning, Expected::Beginning);
 }
 
-fn cut_short(acts: &mut Vec<Act>, random: &mut Random) {
-    acts.truncate(random.within(0..=acts.len() as u64 - 1) as usize + 1);
-    if let Some(Send(count)) = acts.last_mut() {
+fn cut_short(actions: &mut Vec<Action>, random: &mut Random) {
+    actions.truncate(random.within(0..=actions.len() as u64 - 1) as usize + 1);
+    if let Some(Send(count)) = actions.last_mut() {
         *count = random.within(0..=*count);
     }
-    if matches!(acts.last(), Some(HearEnd)) {
-        acts.pop();
+    if matches!(actions.last(), Some(ReceiveEnd)) {
+        actions.pop();
     }
-    acts.push(Pause(random.within(0..=20)));
+    actions.push(Pause(random.within(0..=20)));
 }
 
-/// By a reset, or by closing.
-fn leave(random: &mut Random) -> Act {
+/// Disconnects by a reset or a close.
+fn leave(random: &mut Random) -> Action {
     if random.one_in(2) { Reset } else { Pause(0) }
 }
 
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ends_make_the_same_of_a_number() {
+    fn a_number_always_has_the_same_plan() {
         for number in 0..1000 {
             let (one, other) = (plan(7, number, Kind::ALL), plan(7, number, Kind::ALL));
             assert_eq!(format!("{one:?}"), format!("{other:?}"));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_comes() {
+    fn every_kind_occurs() {
         let come: std::collections::HashSet<Kind> =
             (0..5000).map(|number| plan(7, number, Kind::ALL).kind).collect();
         assert_eq!(come.len(), Kind::ALL.len());
@@ -280,10 +280,15 @@ mod tests {
     fn nobody_waits_for_bytes_that_nobody_sends() {
         for number in 0..5000 {
             let plan = plan(7, number, Kind::ALL);
-            let heard = |acts: &[Act]| acts.iter().map(|act| if let Hear(n) = act { *n } else { 0 }).max();
-            assert!(plan.up == Due::Beginning || heard(&plan.server) <= Some(sent(&plan.client)), "{plan:?}");
+            let received = |actions: &[Action]| {
+                actions.iter().map(|action| if let Receive(n) = action { *n } else { 0 }).max()
+            };
             assert!(
-                plan.down == Due::Beginning || heard(&plan.client) <= Some(sent(&plan.server)),
+                plan.up == Expected::Beginning || received(&plan.server) <= Some(sent(&plan.client)),
+                "{plan:?}"
+            );
+            assert!(
+                plan.down == Expected::Beginning || received(&plan.client) <= Some(sent(&plan.server)),
                 "{plan:?}"
             );
         }

@@ -1,28 +1,28 @@
-//! Load and backends of `rake soak`: thousands of connections, each of a random kind, faults among them, and each judged.
+//! Load and backends of `rake soak`: thousands of connections of random kinds, with faults. Each outcome is checked.
 //!
-//! Says on its standard output on which ports its backends listen and which port refuses, then obeys its standard
-//! input, a line of JSON for each command:
+//! Prints the ports of its backends and a port that refuses. Then executes commands from standard
+//! input, with a line of JSON as the result of each:
 //!   run PORT FIRST COUNT         connections FIRST.. through the proxy on PORT, until all have ended
-//!   storm PORT FIRST COUNT RATE  short ones, so many a second if the machine can
-//!   drain PORT FIRST             such as lose no byte, until the proxy lets no more in and all have ended
+//!   storm PORT FIRST COUNT RATE  short connections, RATE per second if the machine can
+//!   drain PORT FIRST             lossless connections, until the proxy accepts no more and all have ended
 
 #[path = "../../args.rs"]
-#[allow(dead_code)] // The benchmarks have more options.
+#[allow(dead_code)] // the benchmarks use all of it
 mod args;
 mod kinds;
-mod ledger;
+mod outcomes;
 mod plan;
-mod play;
 mod random;
+mod script;
 #[path = "../../stream.rs"]
 mod stream;
 
 use args::Args;
 use kinds::Kind;
-use ledger::Ledger;
+use outcomes::Outcomes;
 use plan::Plan;
-use play::{Outcome, Part, prepare};
 use random::Random;
+use script::{End, Outcome, Script, prepare};
 use socket2::{Domain, Socket, Type};
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -40,10 +40,10 @@ use tokio::time::{Instant, sleep_until};
 
 const BACKENDS: usize = 4;
 
-/// Clients at once. With the proxy's two descriptors for each, and pipes, below the usual limit of 1024.
-const AT_ONCE: usize = 300;
+/// Concurrent clients. With two descriptors each, and pipes, the proxy stays below the usual limit of 1024.
+const CONCURRENCY: usize = 300;
 
-/// The longest head.
+/// The maximum length of a head.
 const HEAD: usize = 60;
 
 fn main() -> ExitCode {
@@ -59,20 +59,20 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let args = Args::parse(["soak".to_owned()].into_iter().chain(std::env::args().skip(1)))?;
     let only = args.text("only", "");
-    let wanted: Vec<(Kind, u64)> = Kind::ALL
+    let selected: Vec<(Kind, u64)> = Kind::ALL
         .iter()
         .copied()
         .filter(|(kind, _)| only.is_empty() || only.split(',').any(|name| name == kind.name()))
         .collect();
-    if wanted.is_empty() {
+    if selected.is_empty() {
         let names: Vec<&str> = Kind::ALL.iter().map(|(kind, _)| kind.name()).collect();
         return Err(format!("no such kind; there are {}", names.join(", ")).into());
     }
     let soak = Rc::new(Soak {
         seed: args.get("seed", 1)?,
         rate: args.get("rate", 400.0)?,
-        wanted: RefCell::new(wanted),
-        ledger: RefCell::default(),
+        selected: RefCell::new(selected),
+        outcomes: RefCell::default(),
         serving: Cell::new(0),
         served: Notify::new(),
         closed: Cell::new(false),
@@ -85,22 +85,21 @@ fn run() -> Result<(), Box<dyn Error>> {
         let words: Vec<&str> = command.split(' ').collect();
         let report = match words[..] {
             ["run", port, first, count] => {
-                let stretch =
-                    soak.stretch(local_port(port.parse()?), first.parse()?, Some(count.parse()?), soak.rate);
-                local.block_on(&runtime, stretch)
+                let phase =
+                    soak.phase(local_port(port.parse()?), first.parse()?, Some(count.parse()?), soak.rate);
+                local.block_on(&runtime, phase)
             }
             ["storm", port, first, count, rate] => {
-                let before = soak.want(&[Kind::Short]);
+                let before = soak.select_kinds(&[Kind::Short]);
                 let (port, count) = (local_port(port.parse()?), Some(count.parse()?));
-                let report =
-                    local.block_on(&runtime, soak.stretch(port, first.parse()?, count, rate.parse()?));
-                soak.wanted.replace(before);
+                let report = local.block_on(&runtime, soak.phase(port, first.parse()?, count, rate.parse()?));
+                soak.selected.replace(before);
                 report
             }
             ["drain", port, first] => {
-                soak.want(Kind::FAULTLESS);
-                let stretch = soak.stretch(local_port(port.parse()?), first.parse()?, None, soak.rate);
-                local.block_on(&runtime, stretch)
+                soak.select_kinds(Kind::LOSSLESS);
+                let phase = soak.phase(local_port(port.parse()?), first.parse()?, None, soak.rate);
+                local.block_on(&runtime, phase)
             }
             _ => return Err(format!("no such command: {command}").into()),
         };
@@ -111,14 +110,14 @@ fn run() -> Result<(), Box<dyn Error>> {
 
 struct Soak {
     seed: u64,
-    /// Connections a second.
+    /// Connections per second.
     rate: f64,
-    wanted: RefCell<Vec<(Kind, u64)>>,
-    ledger: RefCell<Ledger>,
-    /// Backend connections under way.
+    selected: RefCell<Vec<(Kind, u64)>>,
+    outcomes: RefCell<Outcomes>,
+    /// Open backend connections.
     serving: Cell<usize>,
     served: Notify,
-    /// The proxy lets nobody in any more.
+    /// The proxy accepts no more connections.
     closed: Cell<bool>,
 }
 
@@ -126,7 +125,7 @@ fn local_port(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-/// Listens on the backends' ports and tells them; the last port is taken and refuses.
+/// Listens on the backends' ports and prints them. The last port is bound, and refuses connections.
 fn listen(soak: &Rc<Soak>) -> io::Result<Socket> {
     let mut ports = Vec::new();
     for _ in 0..BACKENDS {
@@ -157,28 +156,22 @@ async fn accept(soak: Rc<Soak>, listener: TcpListener) {
                 });
             }
             Err(error) => {
-                soak.ledger.borrow_mut().strangers.push(format!("the backend cannot accept: {error}"));
+                soak.outcomes.borrow_mut().unexpected.push(format!("the backend cannot accept: {error}"));
             }
         }
     }
 }
 
 impl Soak {
-    /// These kinds alone, from now on. Returns what was wanted before.
-    fn want(&self, kinds: &[Kind]) -> Vec<(Kind, u64)> {
-        self.wanted.replace(Kind::ALL.iter().copied().filter(|(kind, _)| kinds.contains(kind)).collect())
+    /// Selects these kinds. Returns the previous selection.
+    fn select_kinds(&self, kinds: &[Kind]) -> Vec<(Kind, u64)> {
+        self.selected.replace(Kind::ALL.iter().copied().filter(|(kind, _)| kinds.contains(kind)).collect())
     }
 
-    /// Opens connections, in bursts, waits for the end of all, and reports.
-    async fn stretch(
-        self: &Rc<Self>,
-        target: SocketAddr,
-        first: u64,
-        count: Option<u64>,
-        rate: f64,
-    ) -> String {
+    /// Opens connections in bursts, waits until all have ended, and returns the report.
+    async fn phase(self: &Rc<Self>, target: SocketAddr, first: u64, count: Option<u64>, rate: f64) -> String {
         let started = Instant::now();
-        let room = Arc::new(Semaphore::new(AT_ONCE));
+        let room = Arc::new(Semaphore::new(CONCURRENCY));
         let mut random = Random::of(self.seed, u64::MAX - first);
         let mut due = started;
         let mut burst = 0;
@@ -193,7 +186,7 @@ impl Soak {
                 sleep_until(due).await;
             }
             burst -= 1;
-            let place = Arc::clone(&room).acquire_owned().await.expect("nobody closes it");
+            let place = Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
             let soak = Rc::clone(self);
             clients.spawn_local(async move {
                 soak.call(target, number, count.is_none()).await;
@@ -209,44 +202,48 @@ impl Soak {
             }
             served.await;
         }
-        self.ledger.take().report(started.elapsed(), count.is_none())
+        self.outcomes.take().report(started.elapsed(), count.is_none())
     }
 
     async fn call(&self, target: SocketAddr, number: u64, draining: bool) {
-        let plan = kinds::plan(self.seed, number, &self.wanted.borrow());
+        let plan = kinds::plan(self.seed, number, &self.selected.borrow());
         let outcome = match connect(target, &plan).await {
-            Ok(socket) => Part::client(&plan).play(socket, &[]).await,
+            Ok(socket) => Script::client(&plan).run(socket, &[]).await,
             Err(error) if draining && error.kind() == ErrorKind::ConnectionRefused => {
                 return self.closed.set(true);
             }
+            // It was in the queue of the listener that the drain has closed. A busy machine learns both at once.
+            Err(error) if draining && error.kind() == ErrorKind::ConnectionReset => {
+                Outcome { end: Some(End::Reset), ..Outcome::default() }
+            }
             Err(error) => Outcome::fault(format!("cannot connect: {error}")),
         };
-        self.ledger.borrow_mut().client(plan, outcome);
+        self.outcomes.borrow_mut().client(plan, outcome);
     }
 
     async fn serve(&self, socket: TcpStream) {
-        // Whoever was reset before its head was sent on is nobody's business here; one that had to come is missed.
+        // A connection reset before its head arrived is ignored here; a missing one is found in the report.
         let Some((head, early)) = read_head(&socket).await else { return };
         let number = head.split(' ').nth(2).and_then(|number| number.parse().ok());
-        let plan = number.map(|number| kinds::plan(self.seed, number, &self.wanted.borrow()));
+        let plan = number.map(|number| kinds::plan(self.seed, number, &self.selected.borrow()));
         let Some(plan) = plan.filter(|plan| plan.head_at_server() == head) else {
-            return self.ledger.borrow_mut().strangers.push(format!("came to the backend: {head:?}"));
+            return self.outcomes.borrow_mut().unexpected.push(format!("came to the backend: {head:?}"));
         };
-        let outcome = match prepare(&socket, plan.narrow) {
-            Ok(()) => Part::server(&plan).play(socket, &early).await,
+        let outcome = match prepare(&socket, plan.small_buffers) {
+            Ok(()) => Script::server(&plan).run(socket, &early).await,
             Err(error) => Outcome::fault(format!("cannot set up: {error}")),
         };
-        self.ledger.borrow_mut().server(plan.number, outcome);
+        self.outcomes.borrow_mut().server(plan.number, outcome);
     }
 }
 
 async fn connect(target: SocketAddr, plan: &Plan) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    prepare(&socket, plan.narrow)?;
+    prepare(&socket, plan.small_buffers)?;
     socket.connect(target).await
 }
 
-/// The first line, and what came with it; None if none comes.
+/// Returns the first line and the data after it, or None if the connection ends before.
 async fn read_head(socket: &TcpStream) -> Option<(String, Vec<u8>)> {
     let mut got = vec![0; 64 * 1024];
     let mut count = 0;

@@ -1,38 +1,38 @@
-//! What the two ends of one connection will do, and what must come of it: a function of the run's seed
-//! and the connection's number, so that both ends know it and a seed repeats it.
+//! The plan of a connection: the actions of both ends and the expected outcome, a function of the run's seed
+//! and the connection's number, so that both ends have the same plan and a seed repeats it.
 
 use crate::kinds::Kind;
 use crate::random::Random;
 
-/// One thing that an end does.
+/// An action of one end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// Sends so many bytes of its stream.
+pub enum Action {
+    /// Sends this many bytes of its stream.
     Send(u64),
-    /// Sends so many bytes of its stream one at a time.
+    /// Sends this many bytes of its stream, one at a time.
     Drip(u64),
-    /// Waits until it has got so many bytes, in all.
-    Hear(u64),
-    /// Waits until the other end has ended.
-    HearEnd,
-    /// Milliseconds.
+    /// Waits until this many bytes have arrived in all.
+    Receive(u64),
+    /// Waits until the other end has closed.
+    ReceiveEnd,
+    /// Pauses for this many milliseconds.
     Pause(u64),
-    /// Ends its side and goes on listening.
+    /// Shuts down the write side.
     End,
-    /// Ends everything with a reset. Last of its acts; without it, an end closes after its last act.
+    /// Resets the connection. Only as last action; without it, an end closes after its last action.
     Reset,
 }
 
-/// What must reach an end.
+/// The data that must reach an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
-    /// Everything that the other end sends, and then its end, not a reset.
+pub enum Expected {
+    /// All data of the other end, then a FIN.
     All,
-    /// Everything, and then the end, however it is told.
+    /// All data, then a FIN or an RST.
     AllThenAny,
-    /// A beginning of it.
+    /// A prefix of the data.
     Beginning,
-    /// The connection itself must not come.
+    /// No connection.
     Nothing,
 }
 
@@ -40,30 +40,30 @@ pub enum Due {
 pub struct Plan {
     pub number: u64,
     pub kind: Kind,
-    /// What the block is to do, the first word of the connection.
+    /// The action of the block: the first word of the connection.
     pub route: &'static str,
-    /// Milliseconds that the block sleeps.
-    pub nap: u64,
-    /// Bytes after the head for which the block waits, if the route says so.
+    /// The block's sleep in milliseconds.
+    pub sleep_ms: u64,
+    /// The bytes after the head for which the route "hold" waits.
     pub hold: u64,
-    /// Bytes of the head that the client sends; None: all.
+    /// The number of head bytes that the client sends; None means all.
     pub head_cut: Option<usize>,
-    /// The head goes out a byte at a time.
-    pub head_drips: bool,
-    pub client: Vec<Act>,
-    pub server: Vec<Act>,
-    pub down: Due,
-    pub up: Due,
-    /// Milliseconds that the client and the server pause after each piece they read.
+    /// The client sends the head byte by byte.
+    pub head_byte_by_byte: bool,
+    pub client: Vec<Action>,
+    pub server: Vec<Action>,
+    pub down: Expected,
+    pub up: Expected,
+    /// The pauses of client and server after each read, in milliseconds.
     pub pace: (u64, u64),
     /// Both ends have small socket buffers.
-    pub narrow: bool,
+    pub small_buffers: bool,
 }
 
 impl Plan {
-    /// A plan without any acts, decided at once.
+    /// Creates a plan without actions, with an immediate decision.
     pub fn new(number: u64, kind: Kind, random: &mut Random) -> Self {
-        let nap = match random.within(0..=499) {
+        let sleep_ms = match random.within(0..=499) {
             0 => 50,
             1..=40 => random.within(1..=5),
             _ => 0,
@@ -72,30 +72,30 @@ impl Plan {
             number,
             kind,
             route: if random.one_in(20) { "name" } else { "join" },
-            nap,
+            sleep_ms,
             hold: 0,
             head_cut: None,
-            head_drips: false,
+            head_byte_by_byte: false,
             client: Vec::new(),
             server: Vec::new(),
-            down: Due::All,
-            up: Due::All,
+            down: Expected::All,
+            up: Expected::All,
             pace: (0, 0),
-            narrow: random.one_in(10),
+            small_buffers: random.one_in(10),
         }
     }
 
     /// `ROUTE NAP NUMBER HOLD`: the block reads the first two and the last, the backend the third.
     pub fn head(&self) -> String {
-        format!("{} {} {} {}\n", self.route, self.nap, self.number, self.hold)
+        format!("{} {} {} {}\n", self.route, self.sleep_ms, self.number, self.hold)
     }
 
-    /// What becomes of it on the way to the backend.
+    /// The head as it reaches the backend.
     pub fn head_at_server(&self) -> String {
         self.head().replace("greet", "grown")
     }
 
-    /// What the proxy itself says to the client first, as soak.rb has it.
+    /// The text that the proxy itself sends first, as in configs/soak.rb.
     pub fn preface(&self) -> String {
         match self.route {
             "greet" => format!("hello {}\n", self.number),
@@ -104,17 +104,18 @@ impl Plan {
         }
     }
 
-    /// Where the streams of this connection begin in the one that all share.
+    /// The offsets of this connection's streams in the shared stream.
     pub fn offsets(&self) -> (u64, u64) {
         (self.number * 7919, self.number * 104_729 + 1)
     }
 }
 
-/// Bytes that these acts send.
-pub fn sent(acts: &[Act]) -> u64 {
-    acts.iter()
-        .map(|act| match act {
-            Act::Send(count) | Act::Drip(count) => *count,
+/// Returns the number of bytes that these actions send.
+pub fn sent(actions: &[Action]) -> u64 {
+    actions
+        .iter()
+        .map(|action| match action {
+            Action::Send(count) | Action::Drip(count) => *count,
             _ => 0,
         })
         .sum()

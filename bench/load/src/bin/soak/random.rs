@@ -1,11 +1,11 @@
-//! Random numbers that a seed repeats (`SplitMix64`).
+//! Pseudo-random numbers by `SplitMix64`; a seed repeats them.
 
 use std::ops::RangeInclusive;
 
 pub struct Random(u64);
 
 impl Random {
-    /// The sequence of connection `number` in the run of `seed`.
+    /// Creates the sequence of connection `number` in the run with `seed`.
     pub fn of(seed: u64, number: u64) -> Self {
         let mut random = Self(seed);
         random.0 = random.next() ^ number;
@@ -28,7 +28,7 @@ impl Random {
         self.next() % count == 0
     }
 
-    /// Small ones as likely as large ones: the exponent is what is drawn.
+    /// Returns a size whose logarithm is uniform, so that small sizes are as likely as large ones.
     pub fn size(&mut self, range: RangeInclusive<u64>) -> u64 {
         let bits = |number: u64| u64::from(number.max(1).ilog2());
         let top = 1_u64 << self.within(bits(*range.start())..=bits(*range.end()));

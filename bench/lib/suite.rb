@@ -1,15 +1,17 @@
 # frozen_string_literal: true
 
-require_relative "catalog/traffic"
-require_relative "catalog/presence"
+require_relative "suite/traffic"
+require_relative "suite/footprint"
+require_relative "suite/encrypted"
 
 module Bench
-  # All works, in the order of the report. `scale` is how long: :quick or :full.
-  class Catalog
+  # All workloads, in the order of the report. `scale` is :quick or :full.
+  class Suite
     include Traffic
-    include Presence
+    include Footprint
+    include Encrypted
 
-    # The figures of each kind of work, with their headings. The first is the one that ratios are made of.
+    # The figures of each kind of workload, with their headings. Ratios are of the first figure.
     METRICS = {
       cost: { cpu_us: "CPU us", rate: "per s", p50_us: "p50 us", p99_us: "p99 us", switches: "switches",
               spare: "load idle" },
@@ -20,15 +22,15 @@ module Bench
       start: { ms: "ms" }
     }.freeze
 
-    # With `everyone` all peers of a work take part in a quick run, too.
+    # everyone:: whether a quick run measures all peers, too
     def initialize(scale, everyone: false)
       @full = scale == :full
       @everyone = @full || everyone
       @seconds = @full ? 2 : 0.5
     end
 
-    def works
-      [*short, logged, *messages, *bulk, *memory, latency, decisions, chunks, *idle, start]
+    def workloads
+      [*short, balanced, logged, *messages, *bulk, *memory, latency, decisions, chunks, *idle, start, *encrypted]
     end
 
     private
@@ -37,14 +39,14 @@ module Bench
       "#{count} #{word}#{"s" unless count == 1}"
     end
 
-    # Connections through a proxy take it two descriptors each.
+    # The maximum of connections: each takes two descriptors of the proxy.
     def most
       (Process.getrlimit(:NOFILE).first / 2) - 80
     end
 
-    # Ours, those that a goal names, and others when there is time.
+    # This tree, the peers that a goal names, and in a full run the others.
     def against(*peers, others: [], **setting)
-      ["ours", *peers, *(others if @everyone)].map { |peer| Contender.new(peer: peer, **setting) }
+      ["ours", *peers, *(others if @everyone)].map { |peer| Candidate.new(peer: peer, **setting) }
     end
 
     def goal(metric, factor, other = "haproxy", **more)

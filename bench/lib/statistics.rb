@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 module Bench
-  # Medians and spreads; of ratios, those within a round, so that what slows both down cancels out.
-  module Figures
+  # Medians and spreads. Ratios are of figures of the same round, so that a slow machine cancels out.
+  module Statistics
     Spread = Struct.new(:median, :least, :most)
 
     module_function
@@ -16,7 +16,7 @@ module Bench
       Spread.new(median, values.first, values.last)
     end
 
-    # Of `metric` over the rounds, for one label.
+    # The spread of `metric` over the rounds, for one label.
     def of(rounds, label, metric)
       spread(rounds.map { |round| round.dig(label, metric) })
     end

@@ -1,18 +1,18 @@
-//! Clients that stay: established by one echoed request, then any number of echoes.
+//! Long-lived clients: one echoed request establishes a connection, any number of echoes follow.
 
 use crate::backend::Backend;
+use crate::link::{Link, Tls};
 use crate::net::{BACKEND, Net, Ready, attempt, broken};
 use crate::payload::{HEAD, request};
 use crate::stream::Stream;
-use mio::net::TcpStream;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-struct Talker {
-    socket: TcpStream,
+struct EchoClient {
+    socket: Link,
     started: Instant,
-    /// What is out: the request itself, or a piece of the stream.
+    /// The unanswered data: the request, or a piece of the stream.
     opening: bool,
     offset: u64,
     size: usize,
@@ -20,42 +20,50 @@ struct Talker {
     got: usize,
 }
 
-pub struct Talkers {
+pub struct EchoClients {
     verb: &'static str,
     target: SocketAddr,
-    talkers: Vec<Talker>,
+    tls: Tls,
+    /// See [`EchoClients::spread`].
+    per_source: Option<usize>,
+    echo_clients: Vec<EchoClient>,
     stream: Stream,
     scratch: Vec<u8>,
     ready: Vec<Ready>,
 }
 
-impl Talkers {
-    /// With the verb `PUT` a proxy comes to no decision: nobody answers.
-    pub fn new(target: SocketAddr, verb: &'static str) -> Self {
-        let (talkers, ready) = (Vec::new(), Vec::new());
-        Self { verb, target, talkers, stream: Stream::new(), scratch: vec![0; 256 * 1024], ready }
+impl EchoClients {
+    /// Creates a set of clients. With the verb `PUT`, a proxy makes no decision, and no echo arrives.
+    pub fn new(target: SocketAddr, verb: &'static str, tls: Tls) -> Self {
+        let (echo_clients, ready) = (Vec::new(), Vec::new());
+        let scratch = vec![0; 256 * 1024];
+        Self { verb, target, tls, per_source: None, echo_clients, stream: Stream::new(), scratch, ready }
+    }
+
+    /// Lets so many clients connect from 127.1.0.1, as many from 127.1.0.2, and so on.
+    pub fn spread(self, per_source: usize) -> Self {
+        Self { per_source: Some(per_source), ..self }
     }
 
     pub fn len(&self) -> usize {
-        self.talkers.len()
+        self.echo_clients.len()
     }
 
-    /// Opens connections until there are `count`, at most `at_once` of them unanswered.
+    /// Opens connections until there are `count`, at most `concurrency` of them unanswered.
     pub fn open(
         &mut self,
         net: &mut Net,
         backend: &mut Backend,
         count: usize,
-        at_once: usize,
+        concurrency: usize,
     ) -> io::Result<()> {
         let end = Instant::now() + Duration::from_secs(60);
         let mut answered = self.len();
         while answered < count {
-            while self.len() < count && self.len() - answered < at_once {
-                let socket = net.connect(self.target, self.len())?;
-                socket.set_nodelay(true)?;
+            while self.len() < count && self.len() - answered < concurrency {
+                let socket = self.connect(net)?;
                 let started = Instant::now();
-                self.talkers.push(Talker {
+                self.echo_clients.push(EchoClient {
                     socket,
                     started,
                     opening: true,
@@ -76,7 +84,20 @@ impl Talkers {
         Ok(())
     }
 
-    /// One look at the network; tells `done` each echo that is complete, and says how many there were.
+    fn connect(&self, net: &Net) -> io::Result<Link> {
+        let slot = self.len();
+        let socket = match self.per_source {
+            None => net.connect(self.target, slot)?,
+            Some(count) => {
+                let source = u8::try_from(slot / count + 1).map_err(|_| broken("too many clients"))?;
+                net.connect_from(Ipv4Addr::new(127, 1, 0, source), self.target, slot)?
+            }
+        };
+        socket.set_nodelay(true)?;
+        self.tls.link(socket)
+    }
+
+    /// Polls once, calls `done` for each complete echo, and returns the number of echoes.
     pub fn round(
         &mut self,
         net: &mut Net,
@@ -101,8 +122,8 @@ impl Talkers {
     }
 
     /// Sends the next `size` bytes of the connection's stream.
-    pub fn say(&mut self, slot: usize, size: usize) -> io::Result<()> {
-        let talker = &mut self.talkers[slot];
+    pub fn send(&mut self, slot: usize, size: usize) -> io::Result<()> {
+        let talker = &mut self.echo_clients[slot];
         talker.offset += if talker.opening { 0 } else { talker.size as u64 };
         (talker.opening, talker.size, talker.sent, talker.got) = (false, size, 0, 0);
         talker.started = Instant::now();
@@ -110,7 +131,7 @@ impl Talkers {
     }
 
     pub fn event(&mut self, slot: usize) -> io::Result<Option<Duration>> {
-        let Some(talker) = self.talkers.get_mut(slot) else { return Ok(None) };
+        let Some(talker) = self.echo_clients.get_mut(slot) else { return Ok(None) };
         while talker.sent < talker.size {
             let head;
             let piece = if talker.opening {
@@ -147,10 +168,10 @@ impl Talkers {
         Ok(None)
     }
 
-    /// How many have not been closed by the other side.
-    pub fn open_still(&mut self) -> usize {
+    /// Counts clients whose peer has not closed the connection.
+    pub fn still_open(&mut self) -> usize {
         let scratch = &mut self.scratch;
-        self.talkers
+        self.echo_clients
             .iter_mut()
             .filter_map(|talker| attempt(talker.socket.read(scratch)).ok())
             .filter(Option::is_none)

@@ -2,8 +2,8 @@
 
 module Bench
   class Soak
-    # What came of the load, stretch by stretch.
-    class Stretches
+    # The outcomes of the load, by phase.
+    class Phases
       include Enumerable
 
       def initialize
@@ -23,18 +23,18 @@ module Bench
         @all.last
       end
 
-      # Connections.
+      # The number of connections.
       def opened
         sum { |result| result["opened"] }
       end
 
-      # Connections by their kind.
+      # The number of connections by kind.
       def kinds
         map { |result| result["kinds"] }.reduce { |one, other| one.merge(other) { |_, a, b| a + b } }
                                         .tap { |all| all.default = 0 }
       end
 
-      # What went wrong in the last one.
+      # The failures of the last phase.
       def failures
         found = last["failures"]
         more = last["failed"] - found.size

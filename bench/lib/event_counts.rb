@@ -5,11 +5,13 @@ require "tmpdir"
 require_relative "counters"
 
 module Bench
-  # Counts, which do not depend on who else uses the machine: per unit of work, of ours and of others.
-  class Census
+  # Counts system calls or instructions per connection and message. Counts do not depend on other load of the machine.
+  class EventCounts
     WORKS = [
       ["short connection, 32 clients", "short", :short, { clients: 32, warmup: 0 }],
       ["short connection, 256 clients", "short", :short, { clients: 256, warmup: 0 }],
+      ["short connection, upstream of 8, 256 clients", "upstream", :short,
+       { clients: 256, warmup: 0, everywhere: true }, "upstream"],
       ["64 B message, 1 connection", "message", :message, { clients: 1, warmup: 0 }],
       ["64 B message, 64 connections", "message", :message, { clients: 64, warmup: 0 }]
     ].freeze
@@ -18,43 +20,44 @@ module Bench
       options = { seconds: 2.0, peers: %w[ours haproxy] }
       parser = OptionParser.new do |o|
         o.banner = "Usage: bench/syscalls [options]"
-        o.on("--with TOOL", Counters.all.keys, "#{Counters.all.keys.join(", ")} (default: the first that works)") do |v|
+        o.on("--with TOOL", Counters.all.keys,
+             "#{Counters.all.keys.join(", ")} (default: the first that works)") do |v|
           options[:tool] = v
         end
         o.on("--peers NAMES", Array, "default: ours,haproxy") { |v| options[:peers] = v }
-        o.on("--only NAMES", Array, "short, message") { |v| options[:only] = v }
+        o.on("--only NAMES", Array, "short, upstream, message") { |v| options[:only] = v }
         o.on("--seconds N", Float, "length of each run") { |v| options[:seconds] = v }
       end
       parser.parse!(words)
       new(**options)
     rescue OptionParser::ParseError => e
-      raise Trouble, e.message
+      raise Error, e.message
     end
 
     def initialize(seconds:, peers:, tool: nil, only: nil)
       @seconds = seconds
       @tool = Counters.find(tool)
-      @peers = peers.select { |name| Peer.all.fetch(name) { raise Trouble, "no peer #{name}" }.missing.nil? }
-      @works = WORKS.select { |_, kind,| only.nil? || only.include?(kind) }
-      @processors = Processors.new
-      @loader = Loader.new(@processors)
+      @peers = peers.select { |name| Peer.all.fetch(name) { raise Error, "no peer #{name}" }.missing.nil? }
+      @workloads = WORKS.select { |_, kind,| only.nil? || only.include?(kind) }
+      @processors = CpuPinning.new
+      @load_generator = LoadGenerator.new(@processors)
     end
 
-    # Yields one Markdown table for each kind of work.
+    # Yields one Markdown table per workload.
     def each
-      @loader.build
-      @works.each do |title, _, mode, load|
-        counts = @peers.to_h { |name| [name, count(name, mode, load)] }
+      @load_generator.build
+      @workloads.each do |title, _, mode, load, config|
+        counts = @peers.to_h { |name| [name, count(name, mode, load, config || "route")] }
         yield table(title, counts)
       end
     end
 
     private
 
-    # Events per unit of work, by name.
-    def count(name, mode, load)
+    # Returns the events per unit, by name.
+    def count(name, mode, load, config)
       Dir.mktmpdir("bench") do |directory|
-        setting = Peer::Setting.new(config: "route", backend: Ports.free, port: Ports.free, directory: directory)
+        setting = Peer::Setting.new(config: config, backend: Ports.free, port: Ports.free, directory: directory)
         peer = Peer.all.fetch(name).start(setting, [*@processors.proxy, *@tool.prefix(directory)])
         measure(peer, setting, mode, load)
       ensure
@@ -64,11 +67,11 @@ module Bench
 
     def measure(peer, setting, mode, load)
       ports = { target: setting.port, backend: setting.backend, pid: peer.pid }
-      # What happens once has happened before the counting begins.
-      @loader.run(mode, seconds: 0.3, **ports, **load)
+      # A first run does everything that happens only once.
+      @load_generator.run(mode, seconds: 0.3, **ports, **load)
       units = nil
       events = @tool.count(peer.pid, setting.directory) do
-        units = @loader.run(mode, seconds: @seconds, **ports, **load).fetch(:units)
+        units = @load_generator.run(mode, seconds: @seconds, **ports, **load).fetch(:units)
       end
       events.transform_values { |number| number / units.to_f }
     end
@@ -79,7 +82,7 @@ module Bench
       [[title, *counts.keys], ["---"] * (counts.size + 1), *rows].map { |row| line(row) }.join("\n")
     end
 
-    # The most frequent first; without those that hardly ever happen.
+    # The most frequent first, without rare events.
     def rows_of(counts)
       names = counts.values.flat_map(&:keys).uniq
       rows = names.map { |name| [name, *counts.values.map { |events| events.fetch(name, 0) }] }

@@ -1,98 +1,98 @@
-//! What was done, and judgement on it.
+//! The outcomes of connections, and their checks.
 
 use crate::kinds::Kind;
-use crate::plan::{Due, Plan, sent};
-use crate::play::{End, Outcome};
+use crate::plan::{Expected, Plan, sent};
+use crate::script::{End, Outcome};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Of a stretch of the run.
+/// The outcomes of a phase.
 #[derive(Default)]
-pub struct Ledger {
+pub struct Outcomes {
     clients: Vec<(Plan, Outcome)>,
     servers: HashMap<u64, Outcome>,
-    pub strangers: Vec<String>,
+    pub unexpected: Vec<String>,
 }
 
-/// As judged.
+/// The checked outcomes of a phase.
 #[derive(Default)]
-struct Tally {
+struct Summary {
     kinds: BTreeMap<Kind, u64>,
     up: u64,
     down: u64,
-    /// Connections that a drain did not let in.
+    /// Connections that a drain turned away.
     turned_away: u64,
-    /// The connection that took longest, in seconds.
+    /// The longest connection, in seconds.
     longest: Option<(f64, Kind)>,
     failures: Vec<String>,
 }
 
-impl Ledger {
+impl Outcomes {
     pub fn client(&mut self, plan: Plan, outcome: Outcome) {
         self.clients.push((plan, outcome));
     }
 
-    /// A number comes once.
+    /// Records the backend's outcome. Each number must occur once.
     pub fn server(&mut self, number: u64, outcome: Outcome) {
         if self.servers.insert(number, outcome).is_some() {
-            self.strangers.push(format!("connection {number} came to the backend twice"));
+            self.unexpected.push(format!("connection {number} came to the backend twice"));
         }
     }
 
-    /// One line of JSON. While draining, connections that did not reach the backend may be turned away.
+    /// Returns one line of JSON. During a drain, connections may be turned away.
     pub fn report(mut self, seconds: Duration, draining: bool) -> String {
-        let mut tally = Tally { failures: std::mem::take(&mut self.strangers), ..Tally::default() };
+        let mut summary = Summary { failures: std::mem::take(&mut self.unexpected), ..Summary::default() };
         for (plan, client) in &self.clients {
             let server = self.servers.get(&plan.number);
-            if draining && server.is_none() && client.heard == 0 && !client.fatal {
-                tally.turned_away += 1;
+            if draining && server.is_none() && client.received == 0 && !client.fatal {
+                summary.turned_away += 1;
                 continue;
             }
-            *tally.kinds.entry(plan.kind).or_default() += 1;
+            *summary.kinds.entry(plan.kind).or_default() += 1;
             let took = (client.took.as_secs_f64(), plan.kind);
-            if tally.longest.is_none_or(|(longest, _)| longest < took.0) {
-                tally.longest = Some(took);
+            if summary.longest.is_none_or(|(longest, _)| longest < took.0) {
+                summary.longest = Some(took);
             }
-            tally.down += client.heard;
-            tally.up += server.map_or(0, |server| server.heard);
+            summary.down += client.received;
+            summary.up += server.map_or(0, |server| server.received);
             if let Err(what) = judge(plan, client, server) {
                 let (number, kind) = (plan.number, plan.kind.name());
-                tally.failures.push(format!("connection {number} ({kind}): {what}; planned: {plan:?}; client: {client:?}; server: {server:?}"));
+                summary.failures.push(format!("connection {number} ({kind}): {what}; planned: {plan:?}; client: {client:?}; server: {server:?}"));
             }
         }
-        tally.to_json(self.clients.len(), seconds)
+        summary.to_json(self.clients.len(), seconds)
     }
 }
 
 fn judge(plan: &Plan, client: &Outcome, server: Option<&Outcome>) -> Result<(), String> {
     due("client", plan.down, sent(&plan.server), client)?;
     match (plan.up, server) {
-        (Due::Nothing | Due::Beginning, None) => Ok(()),
+        (Expected::Nothing | Expected::Beginning, None) => Ok(()),
         (_, None) => Err("it never reached the backend".into()),
-        (Due::Nothing, Some(_)) => Err("it reached the backend".into()),
+        (Expected::Nothing, Some(_)) => Err("it reached the backend".into()),
         (up, Some(server)) => due("server", up, sent(&plan.client), server),
     }
 }
 
-fn due(who: &str, due: Due, total: u64, outcome: &Outcome) -> Result<(), String> {
+fn due(who: &str, due: Expected, total: u64, outcome: &Outcome) -> Result<(), String> {
     let wrong = |what: String| Err(format!("{who}: {what}"));
-    if let (Some(trouble), true) = (&outcome.trouble, outcome.fatal || due == Due::All) {
-        return wrong(trouble.clone());
+    if let (Some(error_text), true) = (&outcome.error_text, outcome.fatal || due == Expected::All) {
+        return wrong(error_text.clone());
     }
-    if outcome.heard > total {
-        return wrong(format!("got {} of {total} bytes", outcome.heard));
+    if outcome.received > total {
+        return wrong(format!("got {} of {total} bytes", outcome.received));
     }
     match due {
-        Due::All | Due::AllThenAny if outcome.heard < total => {
-            wrong(format!("got {} of {total} bytes", outcome.heard))
+        Expected::All | Expected::AllThenAny if outcome.received < total => {
+            wrong(format!("got {} of {total} bytes", outcome.received))
         }
-        Due::All if outcome.end != Some(End::Closed) => wrong(format!("its end was {:?}", outcome.end)),
+        Expected::All if outcome.end != Some(End::Closed) => wrong(format!("its end was {:?}", outcome.end)),
         _ => Ok(()),
     }
 }
 
-impl Tally {
+impl Summary {
     fn to_json(&self, opened: usize, seconds: Duration) -> String {
         let kinds: Vec<String> =
             self.kinds.iter().map(|(kind, count)| format!("\"{}\":{count}", kind.name())).collect();
@@ -111,7 +111,7 @@ impl Tally {
     }
 }
 
-/// As JSON wants it.
+/// Quotes a text for JSON.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -129,16 +129,17 @@ mod tests {
     use super::*;
     use crate::kinds::plan;
 
-    /// A plan where everything is due, and what comes when it goes well.
+    /// A plan in which all data must arrive, with successful outcomes.
     fn well() -> (Plan, Outcome, Outcome) {
         let plan = plan(1, 1, &[(Kind::Talk, 1)]);
-        let heard = |acts: &_| Outcome { heard: sent(acts), end: Some(End::Closed), ..Outcome::default() };
-        let (client, server) = (heard(&plan.server), heard(&plan.client));
+        let received =
+            |actions: &_| Outcome { received: sent(actions), end: Some(End::Closed), ..Outcome::default() };
+        let (client, server) = (received(&plan.server), received(&plan.client));
         (plan, client, server)
     }
 
     #[test]
-    fn what_went_well_passes() {
+    fn successful_outcomes_pass() {
         let (plan, client, server) = well();
         assert_eq!(judge(&plan, &client, Some(&server)), Ok(()));
     }
@@ -146,18 +147,18 @@ mod tests {
     #[test]
     fn a_missing_byte_a_reset_and_an_absent_backend_are_faults() {
         let (plan, client, server) = well();
-        let short = Outcome { heard: server.heard - 1, end: Some(End::Closed), ..Outcome::default() };
+        let short = Outcome { received: server.received - 1, end: Some(End::Closed), ..Outcome::default() };
         assert!(judge(&plan, &client, Some(&short)).is_err());
         assert!(judge(&plan, &short, Some(&server)).is_err());
-        let cut = Outcome { heard: client.heard, end: Some(End::Reset), ..Outcome::default() };
+        let cut = Outcome { received: client.received, end: Some(End::Reset), ..Outcome::default() };
         assert!(judge(&plan, &cut, Some(&server)).is_err());
         assert!(judge(&plan, &client, None).is_err());
     }
 
     #[test]
-    fn wrong_bytes_are_a_fault_even_where_only_a_beginning_is_due() {
-        let outcome = Outcome { trouble: Some("wrong bytes".into()), fatal: true, ..Outcome::default() };
-        assert!(due("client", Due::Beginning, 10, &outcome).is_err());
+    fn wrong_bytes_are_a_fault_even_if_only_a_prefix_is_expected() {
+        let outcome = Outcome { error_text: Some("wrong bytes".into()), fatal: true, ..Outcome::default() };
+        assert!(due("client", Expected::Beginning, 10, &outcome).is_err());
     }
 
     #[test]

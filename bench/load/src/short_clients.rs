@@ -1,66 +1,67 @@
-//! Clients that connect, ask once, read to the end, check, and are gone.
+//! Clients that connect, send a request, read to the end, check the reply and close.
 
+use crate::link::{Link, Tls};
 use crate::net::{Net, attempt, broken};
 use crate::payload::{HEAD, reply, request};
-use mio::net::TcpStream;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// More failures than this end a run.
+/// The number of failures that ends a run.
 const TOO_MANY: u64 = 1000;
 
-struct Call {
-    socket: TcpStream,
+struct ShortClient {
+    socket: Link,
     started: Instant,
     number: u64,
     asked: bool,
     got: usize,
-    /// With room for one byte too many.
+    /// Has room for one excess byte.
     answer: [u8; HEAD + 1],
 }
 
-pub struct Callers {
+pub struct ShortClients {
     target: SocketAddr,
+    tls: Tls,
     route: String,
-    /// The proxy closes without a word, instead of a backend's reply.
+    /// Expects the proxy to close without a reply.
     silent: bool,
-    slots: Vec<Option<Call>>,
+    slots: Vec<Option<ShortClient>>,
     first: usize,
     number: u64,
     pub errors: u64,
 }
 
-impl Callers {
-    /// `count` clients whose tokens begin at `first`.
-    pub fn new(target: SocketAddr, route: &str, silent: bool, first: usize, count: usize) -> Self {
+impl ShortClients {
+    /// Creates `count` clients whose tokens begin at `first`.
+    pub fn new(target: SocketAddr, tls: Tls, route: &str, silent: bool, first: usize, count: usize) -> Self {
         let slots = std::iter::repeat_with(|| None).take(count).collect();
-        Self { target, route: route.to_owned(), silent, slots, first, number: 0, errors: 0 }
+        Self { target, tls, route: route.to_owned(), silent, slots, first, number: 0, errors: 0 }
     }
 
     pub fn owns(&self, token: usize) -> bool {
         (self.first..self.first + self.slots.len()).contains(&token)
     }
 
-    /// Starts a call in some free slot; false when all are busy.
-    pub fn start_any(&mut self, net: &Net) -> io::Result<bool> {
+    /// Starts a client in a free slot. Returns the slot, or `None` if all are busy.
+    pub fn start_any(&mut self, net: &Net) -> io::Result<Option<usize>> {
         match self.slots.iter().position(Option::is_none) {
-            Some(slot) => self.start(net, slot).map(|()| true),
-            None => Ok(false),
+            Some(slot) => self.start(net, slot).map(|()| Some(slot)),
+            None => Ok(None),
         }
     }
 
     pub fn start(&mut self, net: &Net, slot: usize) -> io::Result<()> {
         let started = Instant::now();
-        let socket = net.connect(self.target, self.first + slot)?;
+        let socket = self.tls.link(net.connect(self.target, self.first + slot)?)?;
         self.number += 1;
         let number = self.number;
         self.slots[slot] =
-            Some(Call { socket, started, number, asked: false, got: 0, answer: [0; HEAD + 1] });
+            Some(ShortClient { socket, started, number, asked: false, got: 0, answer: [0; HEAD + 1] });
         Ok(())
     }
 
-    /// Goes on with the call of `token`; Some(slot, time) when it has ended, the time only if it was good.
+    /// Continues the client of `token`. Returns its slot when it has ended, and its time if it succeeded.
     pub fn event(&mut self, token: usize, ended: bool) -> io::Result<Option<(usize, Option<Duration>)>> {
         let slot = token - self.first;
         let Some(call) = &mut self.slots[slot] else { return Ok(None) };
@@ -82,14 +83,14 @@ impl Callers {
         Ok(Some((slot, ended)))
     }
 
-    /// Calls under way for longer than `time`: lost, as far as a run of seconds can tell.
-    pub fn stuck(&self, time: Duration) -> usize {
+    /// Counts clients that have waited for longer than `time`.
+    pub fn overdue(&self, time: Duration) -> usize {
         self.slots.iter().flatten().filter(|call| call.started.elapsed() > time).count()
     }
 }
 
-impl Call {
-    /// A short read has emptied the socket, so there is no need to ask for what is not there.
+impl ShortClient {
+    /// Reads until a short read, which shows that the socket is empty.
     fn step(&mut self, route: &str, silent: bool, ended: bool) -> io::Result<bool> {
         if !self.asked {
             match attempt(self.socket.write(&request("GET", route, "reply", self.number)))? {
@@ -101,17 +102,25 @@ impl Call {
                 return Ok(false);
             }
         }
-        match attempt(self.socket.read(&mut self.answer[self.got..])) {
-            Ok(None) => return Ok(false),
-            Ok(Some(n)) => {
-                self.got += n;
-                if n > 0 && !ended && self.got <= HEAD {
-                    return Ok(false);
+        loop {
+            match attempt(self.socket.read(&mut self.answer[self.got..])) {
+                Ok(None) => return Ok(false),
+                Ok(Some(n)) => {
+                    self.got += n;
+                    let may_go_on = n > 0 && self.got <= HEAD;
+                    // Within TLS, the end may have come with the reply, and no further event.
+                    if may_go_on && self.socket.plain().is_none() {
+                        continue;
+                    }
+                    if may_go_on && !ended {
+                        return Ok(false);
+                    }
                 }
+                // A close with the request unread sends an RST, which is a valid decision.
+                Err(e) if silent && e.kind() == ErrorKind::ConnectionReset => {}
+                Err(e) => return Err(e),
             }
-            // Closing with the request unread is a reset; a decision all the same.
-            Err(e) if silent && e.kind() == ErrorKind::ConnectionReset => {}
-            Err(e) => return Err(e),
+            break;
         }
         let want = if silent { &[] } else { &reply(self.number)[..] };
         if self.answer[..self.got] == *want {

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 module Bench
-  # Who runs where. The proxy gets one processor and the load another, so that the one's work is not the other's noise.
-  class Processors
+  # Pins the proxy to one processor and the load to another, so that they do not disturb each other.
+  class CpuPinning
     def initialize(pin: true)
       allowed = File.read("/proc/self/status")[/^Cpus_allowed_list:\s*(\S+)/, 1].split(",").flat_map do |range|
         first, last = range.split("-").map(&:to_i)

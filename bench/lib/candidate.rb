@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 module Bench
-  # One line of a work's table: a peer, in a setting, under a load.
-  Contender = Struct.new(:label, :peer, :config, :log, :fresh, :load, keyword_init: true) do
+  # One row of a workload's table: a peer with its config and load.
+  Candidate = Struct.new(:label, :peer, :config, :log, :fresh, :load, keyword_init: true) do
     def initialize(peer:, label: peer, config: "route", log: false, fresh: false, load: {})
       super
     end
@@ -12,18 +12,18 @@ module Bench
     end
 
     def available?
-      implementation.missing.nil? && implementation.plays?(config)
+      implementation.missing.nil? && implementation.supports?(config)
     end
   end
 
-  # A figure that should hold: `metric` of `mine` against `other` in the same round, at most (or `least`: at least) so
-  # often as much, and `plus` more.
+  # A limit for a figure: `metric` of `mine` is at most (with `least`: at least) `factor` times that of `other` in the
+  # same round, plus `plus`.
   Goal = Struct.new(:metric, :mine, :other, :factor, :plus, :least, keyword_init: true) do
     def initialize(metric:, factor: 1, mine: "ours", other: nil, plus: 0, least: false)
       super
     end
 
-    # How much of what is allowed was used: 1 is just reached. `round` has a Hash of figures for each label.
+    # Returns the used share of the limit; 1 is the limit itself. `round` has a Hash of figures for each label.
     def use(round)
       figure = round.dig(mine, metric)
       limit = limit_in(round)
@@ -52,9 +52,10 @@ module Bench
     end
   end
 
-  # A kind of work: how it is loaded, who does it, which figures count and which are wanted.
-  Work = Struct.new(:name, :title, :mode, :load, :metrics, :contenders, :goals, :pin, :rounds, keyword_init: true) do
-    def initialize(name:, title:, mode:, metrics:, contenders:, load: {}, goals: [], pin: true, rounds: nil)
+  # A kind of workload: how it is loaded, who does it, which figures count and which are wanted.
+  Workload = Struct.new(:name, :title, :mode, :load, :metrics, :candidates, :goals, :pin, :rounds,
+                        keyword_init: true) do
+    def initialize(name:, title:, mode:, metrics:, candidates:, load: {}, goals: [], pin: true, rounds: nil)
       super
     end
   end

@@ -2,12 +2,12 @@
 
 module Bench
   class Soak
-    # What was done.
-    class Table
+    # Prints the results of a run.
+    class Summary
       MIB = 1024.0 * 1024
 
-      def initialize(stretches, warm, hot, log)
-        @stretches = stretches
+      def initialize(phases, warm, hot, log)
+        @phases = phases
         @warm = warm
         @hot = hot
         @log = log
@@ -21,7 +21,7 @@ module Bench
 
       def traffic
         head = ["", "opened", "seconds", "MiB up", "MiB down", "longest, s", "which was"]
-        rows = @stretches.zip(%w[warm-up load changes storm drain]).map { |result, name| [name, *figures(result)] }
+        rows = @phases.zip(%w[warm-up load changes storm drain]).map { |result, name| [name, *figures(result)] }
         [head, *rows].map { |row| row.map { |cell| cell.to_s.rjust(11) }.join }
       end
 
@@ -31,8 +31,8 @@ module Bench
       end
 
       def states
-        turned_away = @stretches.last["turned_away"]
-        storm = @stretches.to_a[3]
+        turned_away = @phases.last["turned_away"]
+        storm = @phases.to_a[3]
         ["the storm had #{(storm["opened"] / storm["seconds"]).round} connections a second",
          "memory #{@warm.memory} KiB after the warm-up, #{@hot.memory} KiB after the load; " \
          "at most #{@hot.most} connections at once",
@@ -40,7 +40,7 @@ module Bench
       end
 
       def kinds
-        cells = @stretches.kinds.map { |kind, count| kind.ljust(18) + count.to_s.rjust(6) }
+        cells = @phases.kinds.map { |kind, count| kind.ljust(18) + count.to_s.rjust(6) }
         cells.each_slice(3).map { |row| row.join("   ") }
       end
     end

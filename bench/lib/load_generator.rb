@@ -3,11 +3,11 @@
 require "json"
 
 module Bench
-  # The load generator and backend: the crate in bench/load.
-  class Loader
+  # The load generator with its backend: the crate bench/load.
+  class LoadGenerator
     CRATE = File.join(ROOT, "bench/load")
 
-    # The run did not come to a figure.
+    # A run has no result.
     class Failed < StandardError; end
 
     def initialize(processors)
@@ -18,15 +18,18 @@ module Bench
       manifest = File.join(CRATE, "Cargo.toml")
       return if system(*%w[cargo build --release --bin load --bin bare --locked --quiet --manifest-path], manifest)
 
-      raise Trouble, "bench/load does not build"
+      raise Error, "bench/load does not build"
     end
 
-    # One run; its figures as a Hash.
+    # Returns the words of a command for a mode.
+    def command(mode, **arguments)
+      words = arguments.flat_map { |name, value| ["--#{name.to_s.tr("_", "-")}", value.to_s] }
+      [*@processors.load, File.join(CRATE, "target/release/load"), mode.to_s, *words]
+    end
+
+    # Runs a mode and returns its figures as a Hash.
     def run(mode, target:, backend:, pid:, limit: 150, **arguments)
-      words = arguments.merge(target: target, backend: backend, pid: pid).flat_map do |name, value|
-        ["--#{name.to_s.tr("_", "-")}", value.to_s]
-      end
-      out = capture([*@processors.load, File.join(CRATE, "target/release/load"), mode.to_s, *words], limit)
+      out = run_command(command(mode, **arguments, target: target, backend: backend, pid: pid), limit)
       JSON.parse(out.lines.last, symbolize_names: true)
     rescue JSON::ParserError
       raise Failed, out
@@ -34,7 +37,7 @@ module Bench
 
     private
 
-    def capture(command, limit)
+    def run_command(command, limit)
       io = IO.popen(command, err: %i[child out])
       out = Timeout.timeout(limit) { io.read }
       io.close

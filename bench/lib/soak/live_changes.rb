@@ -2,28 +2,28 @@
 
 module Bench
   class Soak
-    # Reloads and upgrades while load comes, of which nobody may notice anything.
-    class Changes
-      # Seconds that an upgrade may take on a machine that has much else to do.
-      PATIENCE = 120
+    # Reloads and upgrades under load, which no client may notice.
+    class LiveChanges
+      # Seconds that an upgrade may take on a busy machine.
+      UPGRADE_TIMEOUT = 120
 
       def initialize(proxy)
         @proxy = proxy
       end
 
-      # In about so many seconds.
+      # Takes about this many seconds.
       def upgrade(seconds)
         reload(seconds / 2)
-        @proxy.upgrade(PATIENCE)
+        @proxy.upgrade(UPGRADE_TIMEOUT)
         reload(seconds / 2)
       end
 
-      # The same with another upgrade, to another binary.
+      # Upgrades once more, to another binary.
       def update(seconds)
         reload(seconds / 2)
-        @proxy.upgrade(PATIENCE)
+        @proxy.upgrade(UPGRADE_TIMEOUT)
         @proxy.program.update("2.0.1")
-        @proxy.upgrade(PATIENCE)
+        @proxy.upgrade(UPGRADE_TIMEOUT)
         reload(seconds / 2)
       end
 
