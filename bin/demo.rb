@@ -1,12 +1,12 @@
 # frozen_string_literal: true
 
-# The session behind bin/demo, which does the set-up first.
+# The session of bin/demo.
 
 require "open3"
 require "socket"
 
-# A web server of one sentence, which tells who answered.
-class SampleServer
+# A backend: a web server whose only page names the backend.
+class SampleBackend
   attr_reader :name, :port
 
   def initialize(name)
@@ -30,13 +30,13 @@ class SampleServer
     until [nil, "\r\n"].include?(client.gets); end
     client.write("HTTP/1.1 200 OK\r\nContent-Length: #{greeting.bytesize}\r\nConnection: close\r\n\r\n#{greeting}")
   rescue SystemCallError
-    nil # the client has left
+    nil # The client has closed the connection.
   ensure
     client.close
   end
 end
 
-# The real executable, on a port that the system chooses. PROXYMACHINE_BIN names another one, say that of an installed
+# The proxy, on a port that the system chooses. PROXYMACHINE_BIN names another executable, such as that of an installed
 # gem.
 class Proxy
   ROOT = File.expand_path("..", __dir__)
@@ -47,13 +47,13 @@ class Proxy
 
   def initialize(routes)
     @log, log = IO.pipe
-    # In a process group of its own: Ctrl-C reaches this script alone, which then ends the proxy.
+    # In its own process group: Ctrl-C must reach this script only, which then ends the proxy.
     @pid = Process.spawn({ "DEMO_ROUTES" => routes }, *COMMAND, in: File::NULL, %i[out err] => log, pgroup: true)
     log.close
     await_port
   end
 
-  # Ends it, and says whether it ended well.
+  # Ends the proxy. Returns whether it exited with status 0.
   def stop
     Process.kill(:TERM, @pid)
     Process.wait2(@pid).last.success?
@@ -71,7 +71,7 @@ class Proxy
   end
 end
 
-# Plays the session and checks it: path => the answer that it must have.
+# Sends the requests of a session, and checks the answers: path => answer.
 def play(proxy, session)
   wrong = session.reject do |path, expected|
     command = ["curl", "--silent", "--show-error", "--max-time", "10", "http://127.0.0.1:#{proxy.port}#{path}"]
@@ -80,10 +80,10 @@ def play(proxy, session)
     puts answer
     answer == expected
   end
-  ended_well = proxy.stop
+  is_clean = proxy.stop
   wrong.each { |path, expected| warn "bin/demo: #{path} should have been answered: #{expected}" }
-  abort "bin/demo: failed. The proxy's log:\n#{proxy.log.read}" unless wrong.empty? && ended_well
-  puts "", "Each request reached the server that its path names."
+  abort "bin/demo: failed. The proxy's log:\n#{proxy.log.read}" unless wrong.empty? && is_clean
+  puts "", "Each request reached the backend that its path names."
 end
 
 # Shows the proxy's log until Ctrl-C.
@@ -92,27 +92,27 @@ def watch(proxy)
   while (line = proxy.log.gets)
     puts "  #{line}"
   end
-  abort "bin/demo: the proxy has ended by itself."
+  abort "bin/demo: the proxy ended unexpectedly."
 rescue Interrupt
-  abort "bin/demo: the proxy did not end well." unless proxy.stop
+  abort "bin/demo: the proxy exited with an error." unless proxy.stop
   puts "", "The demo has ended."
 end
 
 $stdout.sync = true
-servers = %w[cats dogs].map { |name| SampleServer.new(name).start }
-proxy = Proxy.new(servers.map { |server| "#{server.name}=127.0.0.1:#{server.port}" }.join(","))
-session = servers.to_h { |server| ["/#{server.name}", server.greeting] }
-                 .merge("/fish" => "There is no server for /fish.\n")
+backends = %w[cats dogs].map { |name| SampleBackend.new(name).start }
+proxy = Proxy.new(backends.map { |backend| "#{backend.name}=127.0.0.1:#{backend.port}" }.join(","))
+session = backends.to_h { |backend| ["/#{backend.name}", backend.greeting] }
+                  .merge("/fish" => "There is no server for /fish.\n")
 
 puts "", "ProxyMachine listens on 127.0.0.1:#{proxy.port} with examples/demo.rb, which sends"
-servers.each { |server| puts "  /#{server.name} to the server on 127.0.0.1:#{server.port}" }
-puts "and answers everything else by itself.", ""
+backends.each { |backend| puts "  /#{backend.name} to the backend on 127.0.0.1:#{backend.port}" }
+puts "and answers all other requests by itself.", ""
 
 if ARGV.include?("--once")
   play(proxy, session)
 else
   puts "In another terminal, type"
   session.each_key { |path| puts "  curl http://127.0.0.1:#{proxy.port}#{path}" }
-  puts "", "This is what the proxy logs; Ctrl-C ends the demo."
+  puts "", "The proxy's log follows; Ctrl-C ends the demo."
   watch(proxy)
 end

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# SSH, TLS and HTTP on one port, such as 443 where a firewall lets nothing else through.
+# Serves SSH, TLS and HTTP on one port, such as 443 behind a firewall that blocks all other ports.
 #
 #   PORTS_SSH=127.0.0.1:22 PORTS_TLS=127.0.0.1:8443 PORTS_HTTP=127.0.0.1:8080 proxymachine -c examples/ports.rb -p 443
 #   ssh -p 443 localhost
@@ -11,8 +11,8 @@ SSH_SERVER = ENV.fetch("PORTS_SSH", "127.0.0.1:22")
 TLS_SERVER = ENV.fetch("PORTS_TLS", "127.0.0.1:8443")
 HTTP_SERVER = ENV.fetch("PORTS_HTTP", "127.0.0.1:8080")
 
-# Who says nothing for two seconds waits for the server to speak first, as SSH clients may and the others never do.
-# A longer time is kinder to clients on slow lines, a shorter one to those that wait.
+# A client that sends nothing for two seconds expects the server to speak first. SSH clients may do so; TLS and HTTP
+# clients never do. A longer timeout suits slow lines, a shorter one suits SSH clients that wait.
 decision_timeout 2
 
 proxy do |data|
@@ -25,5 +25,5 @@ proxy do |data|
   remote || (possible.empty? ? :close : :noop)
 end
 
-# Who has begun something and not gone on is no such client.
+# A client that sent an incomplete message is not waiting for the server.
 proxy_timeout { |data| data.empty? ? SSH_SERVER : :close }

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# Looks up in Redis where a host is served, for HTTP clients, and remembers it until it is told of a change. Needs the
-# gem redis (Debian: ruby-redis).
+# Routes HTTP connections by a table in Redis. Each route is cached until Redis publishes a change. Needs the gem redis
+# (Debian: ruby-redis).
 #
 #   ROUTES_REDIS=redis://127.0.0.1:6379 ROUTES_DEFAULT=10.0.0.9:80 proxymachine -c examples/redis.rb
 #   redis-cli HSET routes blue.test 10.0.0.1:80
@@ -10,30 +10,30 @@
 
 require "redis"
 
-# The routes in a hash of Redis. Its changes are told on a channel of the same name.
+# Caches the routes of a Redis hash. Changes are published on a channel with the name of the hash.
 class Routes
   NAME = "routes"
-  TIMEOUT = 0.5 # seconds; a look-up tries twice, and holds up the other undecided connections meanwhile
-  PAUSE = 1     # seconds before Redis is asked again when it has failed
-  QUIET = 60    # seconds without any change, after which the subscription is renewed: it may be dead
-  TROUBLE = [Redis::BaseError, *(RedisClient::Error if defined?(RedisClient))].freeze # the latter since redis 5
+  TIMEOUT = 0.5 # seconds; a look-up tries twice, and the other undecided connections wait meanwhile
+  PAUSE = 1     # seconds between a failure of Redis and the next look-up
+  QUIET = 60    # seconds without a change before the subscription is renewed, in case it is dead
+  TROUBLE = [Redis::BaseError, *(RedisClient::Error if defined?(RedisClient))].freeze # RedisClient exists since redis 5
 
   def initialize(url)
     @url = url
     @redis = connection
     @lock = Mutex.new
-    @remotes = {} # What Redis said last. It is good enough while Redis is down.
-    @fresh = {}   # The names of those which have not changed since.
+    @remotes = {} # last known routes, used while Redis is down
+    @fresh = {}   # names whose route has not changed since the look-up
     @changes = 0
     @asked_again = 0
   end
 
-  # "host:port", or nil if there is none, or if Redis is down and it was not asked before.
+  # Returns "host:port", or nil if there is no route, or if Redis is down and the name was not looked up before.
   def [](name)
     @fresh[name] || now < @asked_again ? @remotes[name] : look_up(name)
   end
 
-  # Listens for changes, for ever.
+  # Follows the published changes. Never returns.
   def follow
     loop do
       subscribe
@@ -64,11 +64,11 @@ class Routes
     @remotes[name]
   end
 
-  # What Redis does not know is not remembered: clients can make up names without end.
+  # Unknown names are not cached, because clients can invent any number of them.
   def remember(name, remote, changes)
     @lock.synchronize do
       remote ? @remotes[name] = remote : @remotes.delete(name)
-      # A change that was told while Redis was asked may be newer than its answer.
+      # A change published during the look-up may be newer than the result.
       @fresh[name] = true if remote && @subscribed && changes == @changes
     end
   end
@@ -91,7 +91,7 @@ class Routes
     end
   end
 
-  # Before the subscription, and after its end, changes go unnoticed.
+  # Without a subscription, changes are missed.
   def forget_all(subscribed)
     @lock.synchronize do
       @changes += 1
@@ -110,6 +110,6 @@ proxy do |data|
   case request = ProxyMachine::HTTP.request(data)
   when :incomplete then :noop
   when nil         then { close: "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" }
-  else (request.host && ROUTES[request.host.downcase]) || DEFAULT
+  else (request.host && ROUTES[request.host]) || DEFAULT
   end
 end

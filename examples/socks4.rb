@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A SOCKS4 proxy: goes wherever its clients ask. Bind it where only friends can reach it.
+# Serves SOCKS4 to any address that a client requests. Listen only on trusted networks.
 #
 #   proxymachine -c examples/socks4.rb -h 127.0.0.1 -p 1080
 #   curl --socks4 127.0.0.1:1080 http://example.com/
@@ -9,8 +9,8 @@ SOCKS4_GRANTED = "\0\x5a\0\0\0\0\0\0"
 SOCKS4_REJECTED = "\0\x5b\0\0\0\0\0\0"
 LONGEST_USER_NAME = 255
 
-# A request is version, command, port, address and a user name that ends with a zero byte. What the
-# client sent behind it, if anything, is for the server.
+# A request has version, command, port, address, and a user name that ends with a zero byte. Bytes after the request
+# are for the backend.
 proxy do |data|
   version, command, port, *address, rest = data.unpack("CCnC4a*")
   return { close: SOCKS4_REJECTED } if version != 4

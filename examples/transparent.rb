@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Sends everything to one server, whatever it says.
+# Routes every connection to one backend.
 #
 #   UPSTREAM=127.0.0.1:8080 proxymachine -c examples/transparent.rb
 
