@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What is read from the files here needs no network; the list of known defects is fetched.
+# The checks of local files need no network. The check of advisories downloads their database.
 deny = lambda do |*checks|
   unless system("cargo", "deny", "--version", out: File::NULL, err: File::NULL)
     abort "rake deps needs cargo-deny: cargo install cargo-deny --locked (some minutes, once)"

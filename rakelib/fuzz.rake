@@ -2,8 +2,8 @@
 
 require_relative "unstable"
 
-# Fuzzing: every target of every ext/*/fuzz, and the answers of a config's block. What is found, and what the fuzzers
-# learn on the way, goes to tmp/fuzz; the committed corpora are only read.
+# Fuzzing: every target of every ext/*/fuzz, and the fuzzers in fuzz. Findings and the corpora that the fuzzers grow go
+# to tmp/fuzz; the committed corpora are only read.
 module Fuzz
   module_function
 
@@ -17,7 +17,7 @@ module Fuzz
     abort "rake fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked (some minutes, once)"
   end
 
-  # Pairs of a crate's directory and a target's name.
+  # Returns pairs of a crate's directory and a target's name.
   def targets
     Dir["ext/*/fuzz/Cargo.toml"].sort.map { |file| File.expand_path("../..", file) }.flat_map do |crate|
       IO.popen(%w[cargo fuzz list], chdir: crate, &:read).split.map { |target| [crate, target] }
@@ -34,17 +34,18 @@ module Fuzz
     ended_well
   end
 
-  # What was wrong, without the stack traces around it.
+  # Returns the lines with the reason of a failure, without stack traces.
   def reason(output)
     telling = output.scan(/^thread .* panicked at .*\n.*|^error.*\n.*|^==\d+== ?ERROR: .*|^.*Test unit written to .*/)
     telling.empty? ? output.lines.last(20) : telling
   end
 
-  def run_answers
-    dir = directory("answers")
+  # Runs a fuzzer in Ruby.
+  def run_script(name)
+    dir = directory(name)
     environment = { "FUZZ_SECONDS" => seconds.to_s }
-    ended_well, output = run("answers", dir, environment, RbConfig.ruby, "fuzz/answers.rb", *ENV["FUZZ_SEED"])
-    puts output.lines.grep(/\Aanswers: /)
+    ended_well, output = run(name, dir, environment, RbConfig.ruby, "fuzz/#{name}.rb", *ENV["FUZZ_SEED"])
+    puts output.lines.grep(/\A#{name}: /)
     FileUtils.cp("#{dir}/log", "#{dir}/findings/#{Time.now.to_i}.log") unless ended_well
     ended_well
   end
@@ -53,7 +54,7 @@ module Fuzz
     File.expand_path("tmp/fuzz/#{name.tr(" ", "/")}").tap { |dir| FileUtils.mkdir_p("#{dir}/findings") }
   end
 
-  # Returns whether the command ended well, and its output, which stays in `dir`.
+  # Returns whether the command succeeded, and its output, which is kept in `dir`.
   def run(name, dir, *command, **options)
     puts "#{name}: #{seconds} s, log and findings in #{dir}"
     $stdout.flush
@@ -69,10 +70,10 @@ module Fuzz
   end
 end
 
-desc "Fuzz everything that reads foreign input, FUZZ_SECONDS (60) for each target"
+desc "Fuzz every parser of foreign input, FUZZ_SECONDS (60) per target"
 task fuzz: :compile do
   Fuzz.need_cargo_fuzz
   results = Fuzz.targets.map { |crate, target| Fuzz.run_target(crate, target) }
-  results << Fuzz.run_answers
+  results += %w[answers settings].map { |name| Fuzz.run_script(name) }
   abort "rake fuzz: #{results.count(false)} of #{results.size} found something" unless results.all?
 end

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The man page: the flags come from where --help has them, the rest from man/proxymachine.1.erb.
+# The man page: the flags come from the option parser, the rest from man/proxymachine.1.erb.
 module ManPage
   FILE = "man/proxymachine.1"
 
@@ -24,11 +24,11 @@ module ManPage
     flag.arg ? "#{names} Ar #{flag.arg.strip}" : names
   end
 
-  # Words for readers, not for roff; a sentence a line, as mdoc wants them.
+  # Escapes roff's characters, and puts each sentence on its own line, as mdoc requires.
   def escape(text)
     text.gsub("\\", "\\e").gsub("-", "\\-").gsub(". ", ".\n").gsub(/^(?=[.'])/, "\\\\&")
   end
 end
 
-desc "Write man/proxymachine.1 anew, from the flags and man/proxymachine.1.erb"
+desc "Write man/proxymachine.1 from the flags and man/proxymachine.1.erb"
 task(:man, [:file]) { |_, given| File.write(given[:file] || ManPage::FILE, ManPage.text) }

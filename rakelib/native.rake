@@ -3,7 +3,7 @@
 require_relative "lib/native_gem"
 require_relative "lib/debian_folder"
 
-desc "Build precompiled gems' extensions for every Ruby found here and in the matrix, and pack them (RUBIES=3.3,3.4)"
+desc "Build extensions for every Ruby found here and in the matrix, and pack the precompiled gem (RUBIES=3.3,3.4)"
 task native: ["native:compile", "native:others", "native:package"]
 
 namespace :native do
@@ -12,7 +12,7 @@ namespace :native do
     NativeGem.add(Dir["tmp/*/proxymachine/#{RUBY_VERSION}/proxymachine.so"].first, NativeGem.minor)
   end
 
-  # Other Rubies where version managers and Debian put them, and the Debians that `rake matrix` has made.
+  # Uses the other Rubies of version managers and Debian, and the Debian folders that `rake matrix` has created.
   task :others do
     NativeGem.other_rubies.each_value do |ruby|
       compiled = system(ruby, "-r./rakelib/lib/native_gem", "-e", "NativeGem.compile")
@@ -21,12 +21,12 @@ namespace :native do
     DebianFolder.made.each { |folder| NativeGem.compile_in(folder) }
   end
 
-  desc "Pack the precompiled gem into pkg (RUBIES=3.3,3.4; else all around this Ruby's version without a gap)"
+  desc "Pack the precompiled gem into pkg (RUBIES=3.3,3.4; default: all versions around this Ruby's without a gap)"
   task :package do
     minors = ENV.key?("RUBIES") ? ENV["RUBIES"].split(",") : NativeGem.choice
     puts "native: #{NativeGem.package(minors)} for Ruby #{minors.join(", ")}"
     left = NativeGem.compiled - minors
-    warn "native: left out Ruby #{left.join(", ")}; RUBIES= names what to pack" if left.any?
+    warn "native: left out Ruby #{left.join(", ")}; RUBIES= selects the versions" if left.any?
     gap = NativeGem.gap(minors)
     warn "native: Ruby #{gap.join(", ")} may install this gem, but it has nothing for it" if gap.any?
   end

@@ -1,8 +1,9 @@
 # frozen_string_literal: true
 
+require_relative "lib/sanitized_extension"
 require_relative "unstable"
 
-# Memory and thread safety: the tests of the crates without Ruby under the sanitizers and Miri, and the extension in a
+# Memory and thread safety: the tests of the crates without Ruby under sanitizers and Miri, and the extension in a
 # real server under Valgrind.
 module Safety
   extend Rake::DSL
@@ -13,17 +14,18 @@ module Safety
     "thread" => { "TSAN_OPTIONS" => "halt_on_error=0" },
     "address" => { "ASAN_OPTIONS" => "detect_leaks=1:detect_stack_use_after_return=1" }
   }.freeze
-  # What a task needs, and whether it is there.
+  # The prerequisite of each task, and its check.
   NEEDS = {
     "threads" => ["the sources of Rust's standard library: rustup component add rust-src", -> { Unstable.sources? }],
     "memory" => ["nothing", -> { true }],
     "miri" => ["Miri: rustup component add miri rust-src --toolchain nightly", -> { Unstable.miri? }],
+    "gc" => ["the AddressSanitizer of gcc: apt-get install gcc", -> { SanitizedExtension.runtime }],
     "valgrind" => ["Valgrind: apt-get install valgrind", -> { Unstable.works?("valgrind", "--version") }]
   }.freeze
 
   module_function
 
-  # Why a task cannot run; nil if it can.
+  # Returns the reason why a task cannot run, or nil.
   def lacking(task)
     need, found = NEEDS.fetch(task)
     "safety:#{task} needs #{need}" unless found.call
@@ -34,8 +36,8 @@ module Safety
     abort reason if reason
   end
 
-  # Optimised a little, or the property tests take minutes; and without backtraces: to print one takes longer than the
-  # tests wait.
+  # Some optimization, because the property tests would take minutes. No backtraces, because printing one takes longer
+  # than the timeouts of the tests.
   def sanitize(name, *options)
     unstable, *cargo = Unstable.cargo
     environment = { "RUSTFLAGS" => "-Zsanitizer=#{name}", "CARGO_TARGET_DIR" => File.expand_path("tmp/safety/#{name}"),
@@ -46,7 +48,7 @@ module Safety
   end
 end
 
-desc "Everything about memory and threads that tools can find; what lacks its tool is told at the end"
+desc "Check memory and thread safety with every tool that is installed, and list missing tools"
 task :safety do
   lacking, able = Safety::NEEDS.keys.partition { |task| Safety.lacking(task) }
   able.each { |task| Rake::Task["safety:#{task}"].invoke }
@@ -54,20 +56,20 @@ task :safety do
 end
 
 namespace :safety do
-  # The standard library is built with the sanitizer, too: what that does not see it would take for a race.
-  desc "The engine's and the sniffers' tests under ThreadSanitizer"
+  # The standard library is instrumented, too. Otherwise its synchronization would be invisible, and reported as races.
+  desc "Run the tests of engine and sniffers under ThreadSanitizer"
   task :threads do
     Safety.need("threads")
     Safety.sanitize("thread", "-Zbuild-std")
   end
 
-  desc "The same under AddressSanitizer and LeakSanitizer"
+  desc "Run the tests of engine and sniffers under AddressSanitizer and LeakSanitizer"
   task :memory do
     Safety.sanitize("address")
   end
 
-  # Those that take less than a minute each there.
-  desc "The tests of some sniffers in Miri"
+  # The tests that take less than a minute each in Miri.
+  desc "Run the tests of some sniffers in Miri"
   task :miri do
     Safety.need("miri")
     sh({ "MIRIFLAGS" => "-Zmiri-disable-isolation", "PROPTEST_CASES" => "4",
@@ -76,7 +78,10 @@ namespace :safety do
        *%w[git postgres socks].flat_map { |name| ["--test", name] })
   end
 
-  desc "A server under load in Valgrind: errors that the extension has a part in"
+  desc "Servers whose objects move or are collected all the time, under AddressSanitizer (HUNT_SECONDS)"
+  task(:gc) { Safety.need("gc") || SanitizedExtension.new("tmp/safety/gc").build.run("spec/stress/gc_hunt.rb") }
+
+  desc "Run a server under load in Valgrind, and report errors that involve the extension"
   task valgrind: :compile do
     Safety.need("valgrind")
     ruby "spec/stress/valgrind.rb"

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-desc "Mixed load with random faults against the real executable (SOAK_SECONDS, SOAK_SEED, SOAK_ONLY)"
+desc "Run mixed load with random faults against the real executable (SOAK_SECONDS, SOAK_SEED, SOAK_ONLY)"
 task soak: :compile do
   require_relative "../bench/lib/soak"
 

@@ -1,10 +1,10 @@
 # frozen_string_literal: true
 
-# A Rust that has sanitizers: the nightly one, else the stable one, told that it may use what is not stable.
+# A Rust with sanitizers: nightly if installed, otherwise stable with RUSTC_BOOTSTRAP.
 module Unstable
   module_function
 
-  # The environment, and the beginning, of a command.
+  # Returns the environment and the beginning of a cargo command.
   def cargo
     nightly? ? [{}, "cargo", "+nightly"] : [{ "RUSTC_BOOTSTRAP" => "1" }, "cargo"]
   end
@@ -13,7 +13,7 @@ module Unstable
     works?("cargo", "+nightly", "--version")
   end
 
-  # Whether the sources of its standard library are there, to be built once more with a sanitizer.
+  # Whether the sources of the standard library are installed, so that it can be built with a sanitizer.
   def sources?
     root = IO.popen(["rustc", *("+nightly" if nightly?), "--print", "sysroot"], &:read).chomp
     Dir.exist?("#{root}/lib/rustlib/src/rust/library")

@@ -3,12 +3,12 @@
 require "fileutils"
 require "open3"
 
-# Another release of Debian in a folder, from where this machine gets its packages. Each command in it runs in mount and
-# process namespaces of its own, so that no mount and no process outlives it. The network is the machine's.
+# Another release of Debian in a folder, from this machine's package mirror. Each command in it runs in its own mount
+# and process namespaces, so that no mount and no process outlives it. The network is the machine's.
 class DebianFolder
   ROOT = File.expand_path("../..", __dir__)
   SOURCES = "/proxymachine"
-  # The shell stays: whom its parents have left is the first process's child, and has to be waited for.
+  # The shell stays as process 1, because orphaned processes become its children and must be waited for.
   ENTER = <<~'SH'
     mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" &&
       mount --rbind /sys "$0/sys" || exit
@@ -20,14 +20,14 @@ class DebianFolder
 
   attr_reader :suite, :dir
 
-  # Those that are there.
+  # Returns the existing folders.
   def self.made
     Dir[File.join(ROOT, "tmp/matrix/*/.made")].sort.map { |mark| new(File.basename(File.dirname(mark))) }
   end
 
-  # Why there can be none, or nil.
+  # Returns the reason why a folder cannot be created, or nil.
   def self.missing
-    return "only root can make one" unless Process.uid.zero?
+    return "only root can create one" unless Process.uid.zero?
 
     absent = %w[debootstrap unshare chroot apt-get].reject { |name| system("which", name, out: File::NULL) }
     return "#{absent.join(", ")} missing: apt-get install debootstrap" if absent.any?
@@ -35,7 +35,7 @@ class DebianFolder
     "this machine gets no packages from Debian" unless mirror
   end
 
-  # Where this machine gets its release of Debian from.
+  # Returns the mirror of this machine's Debian release.
   def self.mirror
     release = File.read("/etc/os-release")
     return unless release[/^ID=(.*)/, 1] == "debian"
@@ -45,22 +45,38 @@ class DebianFolder
     targets[/^(\S+) #{codename} Packages$/, 1]
   end
 
-  def initialize(suite)
+  # parent:: the folder that holds it
+  def initialize(suite, parent: "tmp/matrix")
     @suite = suite
-    @dir = File.join(ROOT, "tmp/matrix", suite)
+    @dir = File.join(ROOT, parent, suite)
   end
 
-  # Makes it, or brings it up to date: sid is another one each day. Returns whether that went well.
+  # Makes a copy of another folder, in place of an earlier one.
+  def copy(folder)
+    FileUtils.rm_rf(dir)
+    FileUtils.mkdir_p(File.dirname(dir))
+    system("cp", "--archive", "--reflink=auto", folder.dir, dir)
+  end
+
+  # Creates the folder, or updates its packages, because sid changes daily. Returns whether it succeeded.
   def make
     return renew if File.exist?("#{dir}/.made")
 
     FileUtils.rm_rf(dir)
     FileUtils.mkdir_p(dir)
-    quietly("debootstrap", "--variant=minbase", "--include=ca-certificates", suite, dir, self.class.mirror) &&
-      settle && FileUtils.touch("#{dir}/.made")
+    bootstrap && settle && FileUtils.touch("#{dir}/.made")
   end
 
-  # Puts the files there that git knows, or would know. What was built there before stays.
+  # Installs packages, if need be of another release. Returns whether it succeeded.
+  def install(*packages, from: suite)
+    unless from == suite
+      File.write("#{dir}/etc/apt/sources.list.d/#{from}.list", "deb #{self.class.mirror} #{from} main\n")
+      inside("apt-get", "-qq", "update") || (return false)
+    end
+    inside("apt-get", "-qq", "-y", "--no-install-recommends", "--target-release", from, "install", *packages)
+  end
+
+  # Copies the files that git tracks or would add. Earlier build products stay.
   def bring_sources
     files, = Open3.capture2("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", chdir: ROOT)
     target = "#{dir}#{SOURCES}"
@@ -68,7 +84,7 @@ class DebianFolder
     stale = File.exist?("#{target}/.files") ? File.read("#{target}/.files").split("\0") - known : []
     FileUtils.rm_f(stale.map { |file| "#{target}/#{file}" })
     known.each do |file|
-      next if same?("#{ROOT}/#{file}", "#{target}/#{file}")
+      next if File.exist?("#{target}/#{file}") && FileUtils.identical?("#{ROOT}/#{file}", "#{target}/#{file}")
 
       FileUtils.mkdir_p(File.dirname("#{target}/#{file}"))
       FileUtils.cp("#{ROOT}/#{file}", "#{target}/#{file}", preserve: true)
@@ -76,12 +92,12 @@ class DebianFolder
     File.write("#{target}/.files", known.join("\0"))
   end
 
-  # Runs a command where the sources are. Returns whether it ended well; options are those of Process.spawn.
+  # Runs a command in the sources. Returns whether it succeeded; options are those of Process.spawn.
   def run(*command, **options)
     system(ENVIRONMENT, *enter("env", "-C", SOURCES, *command), unsetenv_others: true, in: File::NULL, **options)
   end
 
-  # What a command in there prints.
+  # Returns the output of a command in the folder.
   def output(*command)
     Open3.capture2e(ENVIRONMENT, *enter(*command), unsetenv_others: true).first
   end
@@ -92,14 +108,19 @@ class DebianFolder
 
   private
 
+  def bootstrap(release = suite, *options)
+    options += %w[--variant=minbase --include=ca-certificates]
+    quietly("debootstrap", *options, release, dir, DebianFolder.mirror)
+  end
+
   def enter(*command)
     %w[unshare --mount --propagation private --pid --fork --kill-child sh -c] + [ENTER, dir, *command]
   end
 
-  # Names, root certificates and ways to the packages are the machine's own. No package starts its service.
+  # Copies name resolution, root certificates and apt's settings from the machine. Packages must not start services.
   def settle
     FileUtils.mkdir_p(["#{dir}#{SOURCES}", "#{dir}/usr/local/share/ca-certificates"])
-    FileUtils.cp("/etc/resolv.conf", "#{dir}/etc/resolv.conf")
+    FileUtils.cp(%w[/etc/resolv.conf /etc/hosts], "#{dir}/etc")
     FileUtils.cp(Dir["/usr/local/share/ca-certificates/*.crt"], "#{dir}/usr/local/share/ca-certificates")
     acquire = Open3.capture2("apt-config", "dump").first.lines.grep(/^Acquire::(?!IndexTargets|Changelogs).*"[^"]+";$/)
     File.write("#{dir}/etc/apt/apt.conf.d/90machine", acquire.join)
@@ -115,14 +136,10 @@ class DebianFolder
     quietly(ENVIRONMENT, *enter(*command), unsetenv_others: true)
   end
 
-  # Of what such a command tells, only what it says last, if it fails. Returns whether it ended well.
+  # Prints the last lines of the output if the command fails. Returns whether it succeeded.
   def quietly(...)
     output, status = Open3.capture2e(...)
     warn(output.lines.last(5)) unless status.success?
     status.success?
-  end
-
-  def same?(one, other)
-    File.exist?(other) && FileUtils.identical?(one, other)
   end
 end

@@ -1,17 +1,17 @@
 # frozen_string_literal: true
 
-require_relative "debian_folder"
+require_relative "experimental_folder"
 require_relative "test_log"
 
-# bin/test on several systems, and what can be said of it afterwards.
+# Runs bin/test on several systems, and reports the coverage.
 module Matrix
-  # Beside the machine itself. Debian 13 has the oldest Rust that will do.
-  SUITES = %w[trixie sid].freeze
+  # The releases beside the machine itself. Debian 13 has the oldest supported Rust, experimental the newest Ruby.
+  SUITES = %w[trixie sid experimental].freeze
   VERSIONS = <<~'SH'
     . /etc/os-release; echo "$PRETTY_NAME: $(ruby -v | cut -d' ' -f1-2), $(rustc --version | cut -d' ' -f1-2)"
   SH
 
-  # What a run covered. log:: the file with its output, or nil if there was none, because of `obstacle`
+  # The coverage of a run. log:: the file with its output, or nil if `obstacle` prevented the run
   Result = Struct.new(:title, :passed, :log, :obstacle) do
     def summary
       return ["#{title}: not covered: #{obstacle}"] if obstacle
@@ -41,7 +41,7 @@ module Matrix
     obstacle = DebianFolder.missing
     return Result.new(suite, nil, nil, obstacle) if obstacle
 
-    folder = DebianFolder.new(suite)
+    folder = suite == "experimental" ? ExperimentalFolder.new : DebianFolder.new(suite)
     log = log_of(suite)
     puts "matrix: #{sources} on Debian #{suite} in #{folder.dir}; log in #{log}"
     return Result.new(suite, nil, nil, "debootstrap or apt-get failed in #{folder.dir}") unless folder.make
@@ -52,12 +52,12 @@ module Matrix
     result("#{tested} on #{folder.output("sh", "-c", VERSIONS).strip}", passed, log)
   end
 
-  # Told as soon as it is there: the next system takes its time.
+  # Prints the result at once, because the next system takes long.
   def result(*told)
     Result.new(*told).tap { |result| puts "matrix: #{result.passed ? "passed" : "FAILED"}" }
   end
 
-  # Which they are. What no commit has is tested, too.
+  # Describes the sources. Uncommitted changes are tested, too.
   def sources
     commit, = Open3.capture2("git", "describe", "--always", "--tags", chdir: DebianFolder::ROOT)
     changes, = Open3.capture2("git", "status", "--porcelain", chdir: DebianFolder::ROOT)
@@ -66,7 +66,7 @@ module Matrix
 
   def report(*results)
     puts "", "The matrix covered:", results.flat_map(&:summary)
-    $stdout.flush # Where both go to one file, the next line is the last.
+    $stdout.flush # keeps the order if standard error goes to the same file
     abort "rake matrix: not everything passed" unless results.all?(&:passed)
   end
 

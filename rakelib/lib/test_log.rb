@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
-# What a run of bin/test covered, read from its output.
+# Parses the output of bin/test.
 class TestLog
   Step = Struct.new(:title, :text) do
-    # What it told, without bin/test's own lines around it.
+    # Returns the step's own output, without bin/test's lines.
     def told
       text[/.*?(?=^-- #{Regexp.escape(title)}: \d+ s$|\z)/m]
     end
@@ -12,12 +12,13 @@ class TestLog
       [title, text[/^-- #{Regexp.escape(title)}: (\d+ s)$/, 1]].compact.join(" ")
     end
 
-    # Of examples and failures. What tells it last counts: several processes tell their own and then the sum.
+    # Returns the numbers of examples and failures from the last such line, because parallel processes print theirs
+    # before the sum.
     def examples
       text.scan(/^(\d+) examples?, (\d+) failures?/).last.to_a.map(&:to_i)
     end
 
-    # The tests and examples that failed; if it names none, its last words.
+    # Returns the failed tests and examples, or the last lines if none is named.
     def failures
       named = text.scan(/^rspec \S+ #.*/)
       named += text.scan(/^failures:\n((?:    \S+\n)+)\ntest result: FAILED/).flatten.flat_map(&:split)
@@ -38,13 +39,13 @@ class TestLog
     "#{rust} tests of Rust passed; #{examples || 0} examples, #{failures || 0} failures"
   end
 
-  # Those that bin/test names at its end; the last one, if it did not get so far.
+  # Returns the steps that bin/test names as failed, or the last step if bin/test was interrupted.
   def failed
     names = @text[/^Failed: (.*);$/, 1]
     names ? steps.select { |step| names.split("; ").include?(step.title) } : steps.last(1)
   end
 
-  # Examples that were skipped, each with its reason.
+  # Returns skipped examples with their reasons.
   def left_out
     @text.scan(/^  \d+\) (.*)\n\s+# (.*)/).map { |name, reason| "#{name}: #{reason}" }
   end

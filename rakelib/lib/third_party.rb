@@ -1,17 +1,17 @@
 # frozen_string_literal: true
 
-require "cgi"
 require "json"
 require "open3"
 
-# The licences of what is linked into a precompiled extension: of each crate the texts that it ships, and the notice
-# that comes with Rust's standard library. A text that several crates share is printed once.
+# The licences of the crates linked into a precompiled extension: the texts in each crate, and the notice
+# of Rust's standard library. A text that several crates share is printed once.
 module ThirdParty
+  ENTITIES = { "amp" => "&", "lt" => "<", "gt" => ">", "quot" => '"' }.freeze
   NAMES = /\A(licen[cs]e|copying|copyright|notice|unlicense)/i
 
   module_function
 
-  # A crate of others. license:: as its author names it
+  # A third-party crate. license:: the name in its manifest
   Crate = Struct.new(:name, :version, :license, :dir) do
     def to_s
       "#{name} #{version}"
@@ -26,7 +26,7 @@ module ThirdParty
     "#{[introduction(crates), *sections, standard].join("\n\n\n")}\n"
   end
 
-  # What is in the extension: neither what only builds it nor macros.
+  # Returns the linked crates, without build dependencies and procedural macros.
   def linked(target)
     tree = run("cargo", "tree", "--locked", "--package", "proxymachine", "--target", target,
                "--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}").lines
@@ -41,7 +41,7 @@ module ThirdParty
     end
   end
 
-  # text => the crates that have it, for themselves or for the C library in them
+  # Returns the crates of each licence text, including texts of bundled C libraries.
   def texts(crates)
     crates.each_with_object(Hash.new { |hash, text| hash[text] = [] }) do |crate, all|
       files = Dir.glob(%w[* c_src/**/*], base: crate.dir).sort.select do |file|
@@ -55,12 +55,17 @@ module ThirdParty
 
   def standard_library
     html = "#{run("rustc", "--print", "sysroot").chomp}/share/doc/rust/COPYRIGHT-library.html"
-    return CGI.unescapeHTML(File.read(html).gsub(/<[^>]*>/, "").gsub(/\n\s*\n\s*\n/, "\n\n")) if File.exist?(html)
+    return text_of(File.read(html)) if File.exist?(html)
 
     debian = "/usr/share/doc/libstd-rust-dev/copyright"
     return File.read(debian, encoding: "UTF-8") if File.exist?(debian)
 
     raise "the notice of Rust's standard library is neither #{html} nor #{debian}"
+  end
+
+  def text_of(html)
+    text = html.gsub(/<[^>]*>/, "").gsub(/\n\s*\n\s*\n/, "\n\n")
+    text.gsub(/&#(\d+);/) { $1.to_i.chr("UTF-8") }.gsub(/&(\w+);/) { |entity| ENTITIES.fetch($1, entity) }
   end
 
   def introduction(crates)
