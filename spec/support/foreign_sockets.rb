@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
-# Duplicates of another process's sockets, to read their options (pidfd_getfd: Linux 5.6 and later).
+# Another process's sockets: how many there are, and duplicates to read their options (pidfd_getfd: Linux 5.6 and
+# later).
 module ForeignSockets
   PIDFD_OPEN = 434
   PIDFD_GETFD = 438
@@ -11,7 +12,7 @@ module ForeignSockets
   def each_connected(pid)
     pidfd = syscall(PIDFD_OPEN, pid, 0)
     Dir.children("/proc/#{pid}/fd").each do |number|
-      next unless socket?(pid, number)
+      next unless socket(pid, number)
 
       with_copy(pidfd, number.to_i) { |socket| yield socket if connected?(socket) }
     end
@@ -19,10 +20,18 @@ module ForeignSockets
     IO.for_fd(pidfd).close if pidfd
   end
 
-  def socket?(pid, number)
-    File.readlink("/proc/#{pid}/fd/#{number}").start_with?("socket:")
+  # The process's sockets. Duplicates of one count once: the engine takes one of each listener when it starts, which may
+  # be after the process has said that it listens.
+  def count(pid)
+    Dir.children("/proc/#{pid}/fd").filter_map { |number| socket(pid, number) }.uniq.size
+  end
+
+  # Returns what names the socket behind the descriptor, or nil when it is none.
+  def socket(pid, number)
+    name = File.readlink("/proc/#{pid}/fd/#{number}")
+    name if name.start_with?("socket:")
   rescue Errno::ENOENT
-    false
+    nil
   end
 
   def with_copy(pidfd, number)

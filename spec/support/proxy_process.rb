@@ -115,7 +115,7 @@ class ProxyProcess < Child
   end
 
   def open_sockets
-    Dir.children("/proc/#{pid}/fd").count { |number| ForeignSockets.socket?(pid, number) }
+    ForeignSockets.count(pid)
   end
 
   def resident_bytes
