@@ -26,7 +26,8 @@ class ProxyMachine
       text("(an object that cannot be inspected)") { shorten(object).inspect }
     end
 
-    # Returns a text in UTF-8. Bytes of no encoding and of the locale C are taken for UTF-8, as file names are.
+    # Returns a text in UTF-8. Bytes of no encoding, of the locale C and of encodings that Ruby cannot convert, such as
+    # UTF-7, are taken for UTF-8, as file names are.
     # @param text [String] of any encoding
     # @return [String] in UTF-8, but perhaps invalid
     def self.utf8(text)
@@ -34,6 +35,8 @@ class ProxyMachine
       return text.dup.force_encoding(Encoding::UTF_8) if [Encoding::BINARY, Encoding::US_ASCII].include?(text.encoding)
 
       text.encode(Encoding::UTF_8, invalid: :replace, undef: :replace)
+    rescue Encoding::ConverterNotFoundError
+      text.dup.force_encoding(Encoding::UTF_8)
     end
 
     # @param exception [Exception]

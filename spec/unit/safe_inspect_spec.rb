@@ -25,6 +25,14 @@ RSpec.describe ProxyMachine::SafeInspect do
     expect(described_class.text("") { "wide".encode("UTF-16LE") }).to eq "wide"
   end
 
+  it "takes bytes of encodings that Ruby cannot convert for UTF-8" do
+    %w[UTF-7 ISO-2022-JP-2].each do |encoding|
+      text = "caf\u00e9 \xff".dup.force_encoding(encoding)
+      expect(described_class.utf8(text).b).to eq text.b
+      expect(described_class.text("") { text }).to eq "caf\u00e9 \ufffd"
+    end
+  end
+
   it "does not rescue an exit" do
     expect { described_class.text("") { exit 3 } }.to raise_error(SystemExit)
   end
