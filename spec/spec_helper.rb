@@ -27,6 +27,7 @@ RSpec.configure do |config|
 
   config.include Eventually
   config.include ClientHelpers
+  config.include MissingGems
   config.extend SharedServers
 
   # Ends an example that hangs. A passing example takes far less, also on a busy machine. Those that take long anyway

@@ -81,6 +81,13 @@ module Prerequisites
       !Gem::Specification.find_all_by_name(name).empty?
     end
 
+    # Returns whether a package of Debian is installed, but has its extension for another Ruby only. Debian builds
+    # packages for its default Ruby, beside which experimental has a newer one.
+    def for_other_ruby?(package)
+      RbConfig::CONFIG["vendordir"] == "/usr/lib/ruby/vendor_ruby" && runs?("dpkg-query", "-L", package) &&
+        !gem?(package.delete_prefix("ruby-"))
+    end
+
     def runs?(*command, **input)
       _output, status = Open3.capture2e(*command, **input)
       status.success?

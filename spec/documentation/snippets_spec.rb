@@ -47,6 +47,7 @@ RSpec.describe "Snippets in the documentation:" do
 
   # A config, or a part of one: `proxymachine -t` checks it.
   def try_ruby(snippet)
+    skip_without_gems(snippet.text)
     config = ExampleIdentities.existing(snippet.text.gsub("unix:/run/", "unix:#{@dir}/"))
     config += "\nproxy { :close }\n" unless config.match?(/^proxy\b/)
     child = ProxyProcess.new(config, args: ["--check"])

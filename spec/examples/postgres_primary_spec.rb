@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
 RSpec.describe "examples/postgres_primary.rb:", :slow do
+  before(:context) { skip_without_gems(ExampleRouter.source("postgres_primary")) }
+
   running(:primary) { PostgresCluster.start(**PostgresCluster::REPLICATED) }
   running(:standby) { PostgresCluster.start(standby_of: primary, **PostgresCluster::REPLICATED) }
   running(:proxy) do

@@ -32,14 +32,9 @@ RSpec.describe "Routers of the examples:" do
     (Thread.list - before).each(&:kill).each(&:join)
   end
 
-  # Gems that an example needs, beside those that bin/setup installs.
-  optional = { "postgres_primary" => "pg" }
-
   ExampleRouter.names.each do |name|
     it "#{name} decides about whatever clients send alike, however it is cut" do
-      gem = optional[name]
-      skip "needs the gem #{gem}" if gem && Gem::Specification.find_all_by_name(gem).empty?
-
+      skip_without_gems(ExampleRouter.source(name))
       example(name, "ROUTES_REDIS" => "redis://127.0.0.1:1") do |router|
         [*ExampleRouter.captures.values, *made_up].each { |bytes| expect(router).to decide_alike_however_cut(bytes) }
       end

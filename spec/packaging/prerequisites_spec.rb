@@ -95,6 +95,16 @@ RSpec.describe "ext/proxymachine/extconf.rb:" do
     expect(configure(through: hiding(*dirs), LIBCLANG_PATH: nil)).to lack("libclang")
   end
 
+  it "asks for no gem that Debian has for another Ruby only" do
+    pg = Prerequisites::NEEDS.find { |need| need.name == "pg (the gem)" }
+    skip "it is for Debian's Ruby" unless RbConfig::CONFIG["vendordir"] == "/usr/lib/ruby/vendor_ruby"
+
+    allow(Prerequisites).to receive(:gem?).and_return(false)
+    allow(Prerequisites).to receive(:runs?).with("dpkg-query", "-L", "ruby-pg").and_return(true, false)
+    expect(pg.missing?).to be false
+    expect(pg.missing?).to be true
+  end
+
   describe "names the package on" do
     def sentences(os, release)
       systems = Prerequisites.systems(os, release.scan(/^(\w+)="?([^"\n]*)/).to_h)

@@ -9,11 +9,14 @@ module ExampleRouter
 
   def load(name, environment = {})
     before = ENV.to_h
-    source = File.read(File.join(ProxyProcess::ROOT, "examples", "#{name}.rb"))
     ENV.update(environment)
-    TestingConfig.load(ExampleIdentities.existing(source))
+    TestingConfig.load(ExampleIdentities.existing(source(name)))
   ensure
     ENV.replace(before)
+  end
+
+  def source(name)
+    File.read(File.join(ProxyProcess::ROOT, "examples", "#{name}.rb"))
   end
 
   # The names of all examples.

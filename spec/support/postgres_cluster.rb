@@ -100,9 +100,16 @@ module Psql
     Open3.capture2e(ENVIRONMENT, *command(port, database, statement), *options)
   end
 
+  # Yields an IO that takes statements, and has a line for each of their rows.
+  def session(port, database, &)
+    IO.popen([ENVIRONMENT, *command(port, database)], "r+", &)
+  end
+
   # @param database [String] the database, and further words of the connection string
-  def command(port, database, statement)
+  # @param statement [String] the only one; without it, psql reads statements from its standard input
+  def command(port, database, statement = nil)
     where = "host=127.0.0.1 port=#{port} user=postgres dbname=#{database} connect_timeout=20"
-    %w[psql --no-psqlrc --tuples-only --no-align --quiet] << "--dbname=#{where}" << "--command=#{statement}"
+    command = %w[psql --no-psqlrc --tuples-only --no-align --quiet] << "--dbname=#{where}"
+    statement ? command << "--command=#{statement}" : command
   end
 end

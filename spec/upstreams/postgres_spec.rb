@@ -1,7 +1,5 @@
 # frozen_string_literal: true
 
-require "pg"
-
 # The real pgbench is the client of a real PostgreSQL, through an upstream with a queue.
 RSpec.describe "A queue before PostgreSQL:", :slow do
   running(:server) { PostgresCluster.start(max_connections: 60) }
@@ -14,15 +12,14 @@ RSpec.describe "A queue before PostgreSQL:", :slow do
 
   # The most sessions that the server has at once while the block returns true, as the server counts them.
   def most_sessions
-    own = PG.connect(host: "127.0.0.1", port: server.port, user: "postgres", dbname: "postgres")
     most = 0
-    while yield
-      count = own.exec("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'").getvalue(0, 0)
-      most = [most, count.to_i - 1].max
+    Psql.session(server.port, "postgres") do |own|
+      while yield
+        own.puts "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend';"
+        most = [most, Integer(own.gets) - 1].max
+      end
     end
     most
-  ensure
-    own&.close
   end
 
   it "serves a hundred clients with 20 connections, and fails none" do
