@@ -44,7 +44,9 @@ pub(crate) fn queued_clients(socket: impl AsFd) -> Option<usize> {
     let result = unsafe {
         libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &mut length)
     };
-    (result == 0).then_some(info.tcpi_unacked as usize)
+    // Emulators may return less of the structure.
+    let is_told = length as usize >= std::mem::offset_of!(libc::tcp_info, tcpi_unacked) + size_of::<u32>();
+    (result == 0 && is_told).then_some(info.tcpi_unacked as usize)
 }
 
 /// Returns `None`: the system does not tell.
