@@ -55,7 +55,7 @@ RSpec.describe "Client disconnect before the backend is connected:" do
       expect(proxy.settle.lines.grep(/Retrying/)).to eq []
     end
 
-    it "removes the connection from the count" do
+    it "removes the connection from the count", :process_title do
       before = proxy.connections
       leave_after("INFO Establishing new connection with #{black_hole.address}", "black hole")
       proxy.await(dropped)

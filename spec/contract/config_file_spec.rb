@@ -16,7 +16,7 @@ RSpec.describe "Config file:" do
     expect(ask("hi", ProxyProcess.start(answering))).to eq "config says hi"
   end
 
-  it "may have a path relative to the working directory" do
+  it "may have a path relative to the working directory", :process_title do
     Dir.mktmpdir do |dir|
       File.write(File.join(dir, "routes.rb"), answering)
       proxy = ProxyProcess.start("", args: %w[-c routes.rb -h 127.0.0.1 -p 0], chdir: dir)
@@ -25,18 +25,18 @@ RSpec.describe "Config file:" do
     end
   end
 
-  it "gives the process its file name without .rb" do
+  it "gives the process its file name without .rb", :process_title do
     proxy = ProxyProcess.start(answering, name: "git-router.rb")
     expect(proxy.title).to match(/\Aproxymachine \S+ - git-router 127\.0\.0\.1:#{proxy.port} - /)
   end
 
-  it "may have another extension, which stays in the process name" do
+  it "may have another extension, which stays in the process name", :process_title do
     proxy = ProxyProcess.start(answering, name: "routes.conf")
     expect(proxy.title).to include " - routes.conf 127.0.0.1:"
     expect(ask("hi", proxy)).to eq "config says hi"
   end
 
-  it "may have no extension" do
+  it "may have no extension", :process_title do
     proxy = ProxyProcess.start(answering, name: "routes")
     expect(proxy.title).to include " - routes 127.0.0.1:"
     expect(ask("hi", proxy)).to eq "config says hi"

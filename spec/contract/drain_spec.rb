@@ -82,7 +82,7 @@ RSpec.describe "Drain:" do
     expect(proxy.lines.grep(/Waiting/).map { |line| line[/\d+/] }).to eq %w[3 2 1 0]
   end
 
-  it "keeps the process title up to date" do
+  it "keeps the process title up to date", :process_title do
     silent = Backends.silent
     proxy = ProxyProcess.start("proxy { |data| { :remote => #{silent.address.inspect} } }")
     clients = Array.new(2) { connect(proxy).write("x") }

@@ -86,7 +86,7 @@ RSpec.describe "Log:" do
     end
   end
 
-  it "does not report a client that closes an established connection as closed in progress" do
+  it "does not report a client that closes an established connection as closed in progress", :process_title do
     greeting = Backends.greeting("welcome")
     proxy = ProxyProcess.start("proxy { |data| { :remote => #{greeting.address.inspect} } }")
     client = connect(proxy).write("x")

@@ -78,7 +78,7 @@ RSpec.describe "Test suite of 1.2.4:" do
     expect(File.read(note)).to eq "activity error: localhost:#{first.port}"
   end
 
-  it "does not report the backend when the client disconnects" do
+  it "does not report the backend when the client disconnects", :process_title do
     client = connect.write("leaving")
     expect(first.session.await_received(7)).to eq "sleep 5"
     client.close

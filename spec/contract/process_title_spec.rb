@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 # CONTRACT 7: the process title, as ps shows it.
-RSpec.describe "Process title:" do
+RSpec.describe "Process title:", :process_title do
   # A proxy for each example, because the title counts all connections.
   let(:proxy) do
     ProxyProcess.start("proxy { |data| data == 'close' ? { :close => true } : { :noop => true } }", name: "title.rb")

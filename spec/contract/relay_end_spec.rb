@@ -139,6 +139,8 @@ RSpec.describe "Relay end:" do
 
   it "the backend's FIN is passed on in one packet with its last bytes if they arrive together" do
     client = relay("parting", "hello")
+    size = client.socket.getsockopt(:TCP, :INFO).data.bytesize
+    skip "the system tells only #{size} bytes of TCP_INFO" if size < 144
     eventually { expect(tcp_info(client, :tcpi_unacked)).to eq 0 }
     before = tcp_info(client, :tcpi_segs_in)
     partings << true
@@ -153,7 +155,7 @@ RSpec.describe "Relay end:" do
     expect_no_trouble
   end
 
-  it "both sockets are closed once both directions have ended" do
+  it "both sockets are closed once both directions have ended", :process_title do
     sockets = proxy.open_sockets
     10.times { connect.write("patient").finish.read_all }
     10.times { relay("greeting", "welcome").close }
@@ -201,7 +203,7 @@ RSpec.describe "Relay end:" do
     expect_no_trouble
   end
 
-  it "an RST with data in flight both ways affects no other connection" do
+  it "an RST with data in flight both ways affects no other connection", :process_title do
     other = relay("echo", "echo")
     20.times do
       client = relay("echo", "echo")
@@ -214,7 +216,7 @@ RSpec.describe "Relay end:" do
     expect_no_trouble
   end
 
-  it "RSTs before the first byte affect no other connection" do
+  it "RSTs before the first byte affect no other connection", :process_title do
     50.times { connect.reset }
     expect_no_trouble
     eventually { expect(proxy.connections).to be <= 1 }

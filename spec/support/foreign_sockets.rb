@@ -26,6 +26,14 @@ module ForeignSockets
     Dir.children("/proc/#{pid}/fd").filter_map { |number| socket(pid, number) }.uniq.size
   end
 
+  # The port of one of the process's listening sockets, or nil.
+  def listening_port(pid)
+    sockets = Dir.children("/proc/#{pid}/fd").filter_map { |number| socket(pid, number) }
+    lines = %w[tcp tcp6].flat_map { |table| File.readlines("/proc/#{pid}/net/#{table}").drop(1) }
+    address = lines.map(&:split).find { |fields| fields[3] == "0A" && sockets.include?("socket:[#{fields[9]}]") }
+    address && address[1][/\h+\z/].hex
+  end
+
   # Returns what names the socket behind the descriptor, or nil when it is none.
   def socket(pid, number)
     name = File.readlink("/proc/#{pid}/fd/#{number}")

@@ -52,7 +52,7 @@ class ProxyProcess < Child
     @port = Eventually.eventually do
       raise "ended instead of listening: #{wait.inspect}\n#{report}" unless running?
 
-      announced? ? log[/Listening on [^\s"]*:(\d+)(?=\.?["\n])/, 1] : title[/:([1-9]\d*) - \d/, 1]
+      listening_port
     end.to_i
     @host = log[/Listening on \[?(\S*:\S*?)\]?:\d+\.?$/, 1] || "127.0.0.1" # an IPv6 address has colons
     self
@@ -104,9 +104,7 @@ class ProxyProcess < Child
 
   # The process title that ps shows.
   def title
-    File.read("/proc/#{pid}/cmdline").tr("\0", " ").strip
-  rescue SystemCallError
-    ""
+    ProcessTitles.of(pid)
   end
 
   # The number of current connections in the title.
@@ -135,6 +133,13 @@ class ProxyProcess < Child
   # Whether the log has the lines "Listening on" and "Accepted".
   def announced?
     %i[stdout file].include?(@log)
+  end
+
+  # The port once the server serves; where it neither logs nor shows its title, once it has bound the port.
+  def listening_port
+    return log[/Listening on [^\s"]*:(\d+)(?=\.?["\n])/, 1] if announced?
+
+    ProcessTitles.missing ? ForeignSockets.listening_port(pid) : title[/:([1-9]\d*) - \d/, 1]
   end
 
   # Parses a line of `log_format :json`.
