@@ -32,7 +32,10 @@ RSpec.configure do |config|
 
   # Ends an example that hangs. A passing example takes far less, also on a busy machine. Those that take long anyway
   # have a limit of their own.
-  config.around { |example| Timeout.timeout(example.metadata.fetch(:time_limit, 180)) { example.run } }
+  config.around do |example|
+    limit = example.metadata.fetch(:time_limit, 180) * Eventually::DEADLINE / Eventually::USUAL_DEADLINE
+    Timeout.timeout(limit) { example.run }
+  end
 
   config.before { ResourceTracking.begin_example }
   config.after do |example|
