@@ -17,6 +17,8 @@ module Arm64
     "BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu" => "--sysroot=/usr/#{GNU} -I/usr/#{GNU}/include"
   }.freeze
   SPECS = %w[spec/unit spec/contract].freeze
+  # Seconds that a spec waits for an event. To start a Ruby takes seconds in QEMU.
+  DEADLINE = 200
 
   module_function
 
@@ -78,6 +80,6 @@ module Arm64
       "demo" => "PROXYMACHINE_BIN=/usr/local/bin/proxymachine ruby bin/demo.rb --once",
       "engine" => "cd ext/engine && for test in #{tests.join(" ")}; do ../../tmp/engine/$test || failed=1; done; " \
                   "[ -z \"$failed\" ]",
-      "specs" => "ruby -S rspec #{SPECS.join(" ")}" }
+      "specs" => "SPEC_DEADLINE=#{DEADLINE} ruby -S rspec #{SPECS.join(" ")}" }
   end
 end
