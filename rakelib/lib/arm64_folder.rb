@@ -35,7 +35,7 @@ class Arm64Folder < DebianFolder
   private
 
   # Only unpacks the packages, with this machine's programs: their scripts take an hour in QEMU, and what they would
-  # set up is not needed here, except for the accounts.
+  # set up is not needed here, except for the accounts and the folder for executables.
   def bootstrap
     options = ["--foreign", "--arch=arm64", "--variant=minbase", "--include=#{PACKAGES.join(",")}"]
     quietly("debootstrap", *options, RELEASE, dir, DebianFolder.mirror) &&
@@ -43,7 +43,7 @@ class Arm64Folder < DebianFolder
   end
 
   def settle
-    FileUtils.mkdir_p("#{dir}#{SOURCES}")
+    FileUtils.mkdir_p(["#{dir}#{SOURCES}", "#{dir}/usr/local/bin"])
     FileUtils.cp(%w[/etc/resolv.conf /etc/hosts], "#{dir}/etc")
     ACCOUNTS.each { |name| FileUtils.cp("#{dir}/usr/share/base-passwd/#{name}.master", "#{dir}/etc/#{name}") }
     inside("ruby", "--version")
