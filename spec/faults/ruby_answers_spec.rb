@@ -99,6 +99,15 @@ RSpec.describe "Unusual block answers:" do
     end
   end
 
+  # Ruby handles no interrupts after a stack overflow that no method written in Ruby has seen.
+  it "words too deep for to_s: the thread still runs traps and other interrupts" do
+    expect(ask("{ :close => deep }\n")).to eq ""
+    wake = "thread = Thread.current; Thread.new { thread.raise('woken') }.join; { :close => 'not woken' }"
+    expect(ask("#{wake}\n")).to eq ""
+    raised = / the proxy block raised at /
+    expect_problems("ERROR SystemStackError - stack level too deep", raised, "ERROR RuntimeError - woken", raised)
+  end
+
   it "a remote with a NUL is not truncated there" do
     expect(ask("{ :remote => CLOSER.sub(':', %(\\0.example:)) }\n")).to eq ""
     @expected_problems = problems

@@ -49,6 +49,16 @@ class ProxyMachine
         ProxyMachine.configuration.blocks[:inactivity_error]&.callable&.call(remote)
       end
 
+      # Returns the log line for an exception. After a stack overflow, Ruby runs no traps and no other interrupts of the
+      # thread until an exception or a throw has left a method that is written in Ruby. The overflow of a method in C
+      # that the extension has called, such as Array#to_s, has left none.
+      # @return [String]
+      # @raise the exception, if it ends the server
+      def raised(exception)
+        catch { |tag| throw tag }
+        super
+      end
+
       # Whether LOGGER takes INFO lines. A logger that cannot tell gets all lines.
       def info?
         guard(true) { LOGGER.respond_to?(:info?) ? !!LOGGER.info? : true }
