@@ -34,7 +34,7 @@ pub(crate) fn reply(received: &[u8], expect: &[u8], is_exact: bool) -> Reply {
         };
         len += end;
         let is_code = expect.len() == 3 && expect.iter().all(u8::is_ascii_digit);
-        if !is_code || rest.first() != Some(&b'-') {
+        if is_exact || !is_code || rest.first() != Some(&b'-') {
             return Reply::Complete(len);
         }
     }
@@ -77,6 +77,7 @@ mod tests {
         assert_eq!(reply(b"S", b"S", false), Reply::Complete(1));
         assert_eq!(reply(b"N", b"S", false), Reply::Unexpected);
         assert_eq!(reply(b"Smore\n", b"S", true), Reply::Complete(1));
+        assert_eq!(reply(b"250-a\r\n", b"250", true), Reply::Complete(3));
         assert_eq!(reply(b"J\0\0\x005.7.1\0", b"J\0\0\0", false), Reply::Complete(10));
     }
 
