@@ -28,7 +28,9 @@ fuzz_target!(|text: &[u8]| {
         Ok(certificates) => assert!(!pem.keys.is_empty() && certificates.infos().len() == 1),
         Err(error) => {
             let message = error.to_string();
-            let lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| line.len() > 40);
+            // libFuzzer tries the words of our own messages, too. A line of a key has no blanks.
+            let is_like_key = |line: &&[u8]| line.len() > 40 && !line.contains(&b' ');
+            let lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).filter(is_like_key);
             let mut lines = lines.filter_map(|line| std::str::from_utf8(line).ok());
             assert!(!lines.any(|line| message.contains(line)), "{message}");
         }
