@@ -59,6 +59,18 @@ RSpec.describe "Workers:" do
     expect(workers).to include(worker_that_answers)
   end
 
+  it "a worker with nothing to do hardly wakes up" do
+    proxy
+    eventually { expect(workers.size).to eq 2 }
+    before = workers.sum { |pid| wakeups(pid) }
+    sleep 3
+    expect(workers.sum { |pid| wakeups(pid) } - before).to be <= 12 # Two workers look for signals once a second.
+  end
+
+  def wakeups(pid)
+    Dir["/proc/#{pid}/task/*/status"].sum { |file| File.read(file)[/^voluntary_ctxt_switches:\s+(\d+)/, 1].to_i }
+  end
+
   it "a dead worker is replaced, and only its connections are lost" do
     other = nil
     clients = Array.new(8) { connect.write("relay") }

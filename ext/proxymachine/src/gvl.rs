@@ -5,8 +5,8 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, OnceLock};
-use std::thread::{self, Thread};
+use std::sync::{Arc, Mutex, Once};
+use std::thread;
 use std::time::Duration;
 
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
@@ -16,16 +16,14 @@ use rb_sys::{
     rb_thread_check_ints,
 };
 
+use crate::parker::{POLL_INTERVAL, Parker};
 use crate::{error, lock};
-
-/// Ruby before 3.3 delivers signals to one of its other threads if there are any, and does not wake a thread
-/// that waits in native code when the last other thread ends. On such a Ruby, the wait ends at this interval.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A thread that has panicked sends no wake-up.
 const WORK_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether this Ruby needs `POLL_INTERVAL`.
+/// Whether this Ruby needs `POLL_INTERVAL`. Ruby before 3.3 lets one of its other threads wait for signals if there are
+/// any, and does not wake a thread that waits in native code when the last other thread ends.
 static NEEDS_POLL: AtomicBool = AtomicBool::new(true);
 
 /// Reads the version of Ruby.
@@ -41,8 +39,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
 /// interrupts the wait in the same way: for a signal, `Thread#kill`, `at_exit`.
 #[derive(Default)]
 pub struct Wakeup {
-    is_woken: AtomicBool,
-    waiter: OnceLock<Thread>,
+    parker: Parker,
     /// Whether the thread belongs to the thread pool, which handles no signals.
     is_pool_thread: bool,
 }
@@ -55,11 +52,7 @@ impl Wakeup {
 
     /// Wakes the thread now, or at its next wait. Lock-free; any thread may call `wake`.
     pub fn wake(&self) {
-        // SeqCst pairs with wait(): the waiter either sees `is_woken`, or has parked and is unparked.
-        self.is_woken.store(true, Ordering::SeqCst);
-        if let Some(waiter) = self.waiter.get() {
-            waiter.unpark();
-        }
+        self.parker.unpark();
     }
 
     /// Waits for a wake-up, for at most `limit`. Releases the GVL meanwhile.
@@ -67,7 +60,6 @@ impl Wakeup {
     /// # Errors
     /// Returns an exception that a trap or `Thread#raise` raised in this thread, or the end of the thread.
     pub fn wait(&self, limit: Option<Duration>) -> Result<(), Error> {
-        self.waiter.get_or_init(thread::current);
         let needs_poll = !self.is_pool_thread
             && NEEDS_POLL.load(Ordering::Relaxed)
             // SAFETY: on a Ruby thread with the GVL.
@@ -79,17 +71,6 @@ impl Wakeup {
         };
         without_gvl(&Wait { wakeup: self, limit });
         check_interrupts()
-    }
-
-    /// Parks the thread. Must not panic, since C calls `park`.
-    fn park(&self, limit: Option<Duration>) {
-        if !self.is_woken.swap(false, Ordering::SeqCst) {
-            match limit {
-                Some(limit) => thread::park_timeout(limit),
-                None => thread::park(),
-            }
-            self.is_woken.store(false, Ordering::SeqCst);
-        }
     }
 }
 
@@ -114,9 +95,9 @@ struct Wait<'a> {
 /// Waits without the GVL. Returns at once if an interrupt is pending.
 fn without_gvl(wait: &Wait<'_>) {
     unsafe extern "C" fn park(wait: *mut c_void) -> *mut c_void {
-        // SAFETY: `wait` is the caller's, which outlives this call.
+        // SAFETY: `wait` is the caller's, which outlives this call. park() cannot panic.
         let wait = unsafe { &*wait.cast::<Wait<'_>>() };
-        wait.wakeup.park(wait.limit);
+        wait.wakeup.parker.park(wait.limit);
         ptr::null_mut()
     }
 

@@ -29,6 +29,7 @@ mod log;
 mod log_observer;
 mod mailbox;
 mod outbox;
+mod parker;
 mod recent_failures;
 mod recorder;
 mod replies;
