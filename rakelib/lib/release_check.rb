@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 require "tmpdir"
-require "yaml"
 require_relative "pictures"
 require_relative "release_files"
+require_relative "signatures"
 
 # The list of docs/releasing.md, as far as a program can check it. Each method returns the reasons against a release.
 class ReleaseCheck
@@ -55,9 +55,7 @@ class ReleaseCheck
   end
 
   def signatures
-    libraries = YAML.load_file("#{ROOT}/sig/manifest.yaml")["dependencies"].flat_map { |entry| ["-r", entry["name"]] }
-    rbs = ["-e", 'gem "rbs"; load Gem.bin_path("rbs", "rbs")', "--", *libraries, "-I", "sig"]
-    succeeds?(RbConfig.ruby, *rbs, "validate") ? [] : ["rbs validate reports errors in sig"]
+    succeeds?(*Signatures.validation) ? [] : ["rbs validate reports errors in sig"]
   end
 
   # The specs of the files that tasks write compare them with what the tasks would write now.
@@ -71,6 +69,8 @@ class ReleaseCheck
   def reports
     Dir.glob("#{ROOT}/bench/reports/*-*.md").group_by { |file| file[/[a-z]+(?=\.md)/] }.values.filter_map do |files|
       measured = File.read(files.max)[/^- commit: (\h+)/, 1]
+      next "#{File.basename(files.max)} measured #{measured}, which this history lacks" unless known?(measured)
+
       changed = git("diff", "--name-only", measured, "HEAD", "--", ".", *UNMEASURED.map { |path| ":!#{path}" }).lines
       next if changed.empty?
 
@@ -108,6 +108,10 @@ class ReleaseCheck
 
   def git(*arguments)
     Shell.run("git", *arguments, chdir: ROOT)
+  end
+
+  def known?(commit)
+    succeeds?("git", "merge-base", "--is-ancestor", commit, "HEAD")
   end
 
   def succeeds?(*command)
