@@ -70,7 +70,7 @@ RSpec.describe "Addresses:" do
 
     it "may be listened on beside IPv4 on the same port, in any order" do
       [%w[0.0.0.0 [::]], %w[[::] 0.0.0.0]].each do |hosts|
-        port = TCPServer.open("::", 0) { |server| server.local_address.ip_port }
+        port = free_port
         proxy = ProxyProcess.start("proxy { |_, client| { :close => client.listener } }",
                                    args: hosts.flat_map { |host| ["--bind", "#{host}:#{port}"] })
         expect(ask("x", proxy)).to eq "0.0.0.0:#{port}"
@@ -79,7 +79,7 @@ RSpec.describe "Addresses:" do
     end
 
     it "a reload does not silently close a dual-stack listener for IPv4" do
-      port = TCPServer.open("::", 0) { |server| server.local_address.ip_port }
+      port = free_port
       block = "proxy { |_, client| { :close => client.listener } }"
       proxy = ProxyProcess.start("listen '0.0.0.0:#{port}'\nlisten '[::]:#{port}'\n#{block}", args: [])
       File.write(proxy.config_path, "listen '[::]:#{port}'\n#{block}")
@@ -95,7 +95,7 @@ RSpec.describe "Addresses:" do
 
     it "works for :local_host, with and without brackets and port" do
       remote = "[::1]:#{echoing.port}"
-      free = TCPServer.open("::1", 0) { |server| server.local_address.ip_port }
+      free = free_port
       expect(routed({ remote: remote, local_host: "::1" })).to start_with "[::1]:"
       expect(routed({ remote: remote, local_host: "[::1]:#{free}" })).to eq "[::1]:#{free}"
     end
