@@ -38,7 +38,7 @@ class Arm64Folder < DebianFolder
   # set up is not needed here, except for the accounts and the folder for executables.
   def bootstrap
     options = ["--foreign", "--arch=arm64", "--variant=minbase", "--include=#{PACKAGES.join(",")}"]
-    quietly("debootstrap", *options, RELEASE, dir, DebianFolder.mirror) &&
+    debootstrap(*options, RELEASE, dir, DebianFolder.mirror) &&
       Dir["#{dir}/var/cache/apt/archives/*.deb"].all? { |package| quietly("dpkg-deb", "--extract", package, dir) }
   end
 

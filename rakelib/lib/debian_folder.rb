@@ -2,19 +2,13 @@
 
 require "fileutils"
 require "open3"
+require_relative "namespaces"
 
 # Another release of Debian in a folder, from this machine's package mirror. Each command in it runs in its own mount
 # and process namespaces, so that no mount and no process outlives it. The network is the machine's.
 class DebianFolder
   ROOT = File.expand_path("../..", __dir__)
   SOURCES = "/proxymachine"
-  # The shell stays as process 1, because orphaned processes become its children and must be waited for.
-  ENTER = <<~'SH'
-    mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" &&
-      mount --rbind /sys "$0/sys" || exit
-    chroot "$0" "$@"
-    exit $?
-  SH
   ENVIRONMENT = { "PATH" => "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME" => "/root",
                   "LANG" => "C.UTF-8", "DEBIAN_FRONTEND" => "noninteractive" }.freeze
 
@@ -51,11 +45,12 @@ class DebianFolder
     @dir = File.join(ROOT, parent, suite)
   end
 
-  # Makes a copy of another folder, in place of an earlier one.
+  # Makes a copy of another folder, in place of an earlier one. What is mounted in it is not copied: /proc has files
+  # of hundreds of gigabytes.
   def copy(folder)
     FileUtils.rm_rf(dir)
     FileUtils.mkdir_p(File.dirname(dir))
-    system("cp", "--archive", "--reflink=auto", folder.dir, dir)
+    system("cp", "--archive", "--one-file-system", "--reflink=auto", folder.dir, dir)
   end
 
   # Creates the folder, or updates its packages, because sid changes daily. Returns whether it succeeded.
@@ -110,11 +105,17 @@ class DebianFolder
 
   def bootstrap(release = suite, *options)
     options += %w[--variant=minbase --include=ca-certificates]
-    quietly("debootstrap", *options, release, dir, DebianFolder.mirror)
+    debootstrap(*options, release, dir, DebianFolder.mirror)
+  end
+
+  # debootstrap mounts the folder's /proc, and leaves it mounted if a process uses it at the end, such as a search in
+  # this tree.
+  def debootstrap(*arguments)
+    quietly(*Namespaces.mounts("debootstrap", *arguments))
   end
 
   def enter(*command)
-    %w[unshare --mount --propagation private --pid --fork --kill-child sh -c] + [ENTER, dir, *command]
+    Namespaces.enter(dir, *command)
   end
 
   # Copies name resolution, root certificates and apt's settings from the machine. Packages must not start services.

@@ -25,20 +25,19 @@ module DebianTrial
   # @return [String] the output
   # @raise [RuntimeError] if a step fails
   def run(suite, packages)
-    folder = prepared(suite)
+    folder = DebianFolder.new("#{suite}-#{Process.pid}", parent: "tmp/trial")
+    prepare(folder, clean(suite))
     [*packages, SCRIPT].each { |file| FileUtils.cp(file, "#{folder.dir}#{DebianFolder::SOURCES}") }
     command = ["unshare", "--net", "sh", *[SCRIPT, *packages].map { |file| "./#{File.basename(file)}" }]
     output(folder, *command)
   ensure
-    FileUtils.rm_rf(folder.dir) if folder
+    FileUtils.rm_rf(folder.dir)
   end
 
-  # Returns a copy of a clean folder, in which the dependencies are installed, because the script has no network.
-  def prepared(suite)
-    folder = DebianFolder.new("#{suite}-#{Process.pid}", parent: "tmp/trial")
-    folder.copy(clean(suite))
+  # Copies a clean folder, and installs the dependencies, because the script has no network.
+  def prepare(folder, clean)
+    folder.copy(clean) or raise "cannot copy #{clean.dir} to #{folder.dir}"
     output(folder, "sh", "-c", INSTALL)
-    folder
   end
 
   def clean(suite)
