@@ -63,10 +63,13 @@ RSpec.describe "--workers:" do
     late&.close
   end
 
-  # Starts to listen at one more address, and returns the ports.
+  # Starts to listen at one more address, and returns the ports. The workers before, which could accept from the queue
+  # that they share with the new ones, have ended.
   def ports_of(config)
     ports
-    reload(config).scan(/:(\d+)\b/).flatten.map(&:to_i).last(2)
+    line = reload(config)
+    eventually { expect(File.read("/proc/#{proxy.pid}/task/#{proxy.pid}/children").split.size).to eq 2 }
+    line.scan(/:(\d+)\b/).flatten.map(&:to_i).last(2)
   end
 
   def reload(config)
