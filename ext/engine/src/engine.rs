@@ -187,7 +187,8 @@ fn run<R: Router, O: Observer>(
     shared: &EngineShared<R, O>,
 ) {
     let _finish = ReportThreadEnd(shared);
-    runtime.spawn(parking::drive(lot));
+    let observer = Arc::clone(&shared.observer);
+    runtime.spawn(parking::drive(lot, move || observer.memory_freed()));
     // The tasks that watch the upstreams run on the first thread.
     if index == 0 {
         let (upstreams, resolver) = (Arc::clone(&shared.config.upstreams), Arc::clone(&shared.resolver));

@@ -104,6 +104,10 @@ pub trait Observer: Send + Sync + 'static {
     /// further ones are.
     fn source_over_limit(&self, _worst: &WorstSource) {}
 
+    /// This engine thread has freed memory of many connections that have become quiet. An allocator may give it back to
+    /// the system.
+    fn memory_freed(&self) {}
+
     /// This engine thread has ended and sends no more events.
     fn thread_finished(&self) {}
 }

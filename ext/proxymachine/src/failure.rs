@@ -1,7 +1,5 @@
 //! Failures that end a thread or the process: one line on standard error, and never a stack.
-#![allow(unsafe_code)] // an allocator
 
-use std::alloc::{GlobalAlloc, Layout};
 use std::io::Write;
 use std::panic::{self, PanicHookInfo};
 
@@ -24,47 +22,4 @@ fn line(panic: &PanicHookInfo<'_>, thread: &str) -> String {
     format!(
         "proxymachine: a defect in thread {thread:?} ended what it did: {reason} ({place}). Please report it.\n"
     )
-}
-
-/// An allocator that ends the process in one sentence if the system gives no memory.
-pub struct OrExit<A>(pub A);
-
-// SAFETY: passes all calls on to an allocator, and returns what it returns unless that is null.
-unsafe impl<A: GlobalAlloc> GlobalAlloc for OrExit<A> {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's.
-        or_exit(unsafe { self.0.alloc(layout) })
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's.
-        or_exit(unsafe { self.0.alloc_zeroed(layout) })
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller's.
-        or_exit(unsafe { self.0.realloc(pointer, layout, size) })
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's.
-        unsafe { self.0.dealloc(pointer, layout) }
-    }
-}
-
-fn or_exit(pointer: *mut u8) -> *mut u8 {
-    if pointer.is_null() { out_of_memory() } else { pointer }
-}
-
-/// Formats nothing, which might allocate.
-#[cold]
-fn out_of_memory() -> ! {
-    const LINE: &[u8] =
-        b"proxymachine: out of memory: raise the limit of the process (ulimit -v, MemoryMax=), or lower \
-        max_connections\n";
-    // SAFETY: the buffer is a constant; _exit runs no code of this process.
-    unsafe {
-        libc::write(libc::STDERR_FILENO, LINE.as_ptr().cast(), LINE.len());
-        libc::_exit(1)
-    }
 }

@@ -4,7 +4,7 @@
 //! outbox (`outbox.rs`), which goes to the mailbox (`mailbox.rs`) of the Ruby thread that called `run`. That
 //! thread empties the mailbox (`dispatch.rs`), calls the blocks (`block_call.rs`) and sends the verdicts back
 //! (`replies.rs`).
-#![deny(unsafe_code)] // except in failure.rs, glibc.rs, gvl.rs and sniff.rs
+#![deny(unsafe_code)] // except in glibc.rs, gvl.rs, memory.rs and sniff.rs
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +28,7 @@ mod handler;
 mod log;
 mod log_observer;
 mod mailbox;
+mod memory;
 mod outbox;
 mod parker;
 mod recent_failures;
@@ -41,11 +42,6 @@ mod thread_room;
 mod tls;
 mod upstreams;
 mod verdict;
-
-/// docs/design.md, Dependencies, gives the reason. AddressSanitizer brings an allocator of its own.
-#[cfg(not(sanitized))]
-#[global_allocator]
-static ALLOCATOR: failure::OrExit<mimalloc::MiMalloc> = failure::OrExit(mimalloc::MiMalloc);
 
 #[magnus::init]
 fn init(ruby: &magnus::Ruby) -> Result<(), magnus::Error> {

@@ -16,6 +16,7 @@ use proxymachine_engine::{
 use crate::event::Event;
 use crate::lock;
 use crate::log::{Severity, printable};
+use crate::memory;
 use crate::outbox;
 use crate::recorder::recording::Recording;
 use crate::shared::{Field, RubyShared};
@@ -291,6 +292,10 @@ impl Observer for LogObserver {
         );
         let fields: &[Field<'_>] = &[("source", source), ("setting", &setting), ("closed", closed)];
         self.line(Severity::Warn, None, fields, line);
+    }
+
+    fn memory_freed(&self) {
+        memory::give_back();
     }
 
     fn thread_finished(&self) {

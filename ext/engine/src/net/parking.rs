@@ -36,6 +36,9 @@ const MAX_SKIPPED: usize = 1024;
 /// The tick at which a parked connection is due.
 const NEVER: u32 = u32::MAX;
 
+/// So many connections leave memory behind that is worth giving back: a third of a thousand bytes each.
+const WORTH_FREEING: usize = 256;
+
 /// Places that a thread has room for from the start.
 const CAPACITY: usize = 1024;
 
@@ -53,6 +56,8 @@ pub(crate) struct Lot {
     queue: VecDeque<(Key, u32)>,
     /// Counts the ticks while places wait: enough numbers for 68 years.
     tick: u32,
+    /// Connections that were parked since their memory was last given back.
+    parked: usize,
     /// Wakes [`drive`], which sleeps while the queue is empty.
     driver: Waker,
 }
@@ -64,6 +69,15 @@ struct Entry {
     due: u32,
     /// Whether that tick has come.
     is_due: bool,
+}
+
+/// What a turn leaves.
+#[derive(Default)]
+struct Turn {
+    /// Whether there may be more to do at once.
+    has_more: bool,
+    /// Whether much memory was freed since the last turn that said so.
+    has_freed: bool,
 }
 
 /// The number of a place, from 1 on.
@@ -127,6 +141,7 @@ impl Place {
             }
             self.is_parked = true;
             entry.due = NEVER;
+            lot.parked += 1;
             Some(Due::Quiet(key))
         })
     }
@@ -159,7 +174,7 @@ impl Lot {
     pub(crate) fn open() -> io::Result<Self> {
         let epoll = register(epoll::create(epoll::CreateFlags::CLOEXEC)?, Interest::READABLE)?;
         let (places, queue) = (Slab::with_capacity(CAPACITY), VecDeque::with_capacity(CAPACITY));
-        Ok(Self { epoll, places, queue, tick: 0, driver: Waker::noop().clone() })
+        Ok(Self { epoll, places, queue, tick: 0, parked: 0, driver: Waker::noop().clone() })
     }
 
     fn enter(&mut self, waker: Waker) -> Option<Key> {
@@ -182,16 +197,21 @@ impl Lot {
         }
     }
 
-    /// Wakes the tasks that have something to do. Returns whether there may be more.
-    fn turn(&mut self, cx: &mut Context<'_>, ticker: &mut Ticker) -> bool {
+    /// Wakes the tasks that have something to do.
+    fn turn(&mut self, cx: &mut Context<'_>, ticker: &mut Ticker) -> Turn {
         self.driver.clone_from(cx.waker());
+        let mut has_freed = false;
         while ticker.poll(cx, !self.queue.is_empty()).is_ready() {
             self.tick += 1;
+            has_freed = has_freed || self.parked >= WORTH_FREEING;
+        }
+        if has_freed {
+            self.parked = 0;
         }
         let has_events = self.poll_events(cx).is_ready();
         let has_more = self.wake_due();
         self.shrink();
-        has_more || has_events
+        Turn { has_more: has_more || has_events, has_freed }
     }
 
     /// Wakes the tasks whose sockets have an event. Ready if there may be more.
@@ -266,13 +286,17 @@ pub(super) fn forget(fd: BorrowedFd<'_>) {
     with_lot(|lot| epoll::delete(lot.epoll.get_ref(), fd).ok());
 }
 
-/// Parks the quiet connections of this thread. Without this task none are parked.
-pub(crate) async fn drive(lot: Lot) {
+/// Parks the quiet connections of this thread. Without this task none are parked. Calls `freed` when that has freed much
+/// memory.
+pub(crate) async fn drive(lot: Lot, freed: impl Fn()) {
     LOT.set(Some(lot));
     let mut ticker = Ticker::default();
     poll_fn(|cx| {
-        let turn = with_lot(|lot| Some(lot.turn(cx, &mut ticker)));
-        if turn.is_some_and(|has_more| has_more) {
+        let turn = with_lot(|lot| Some(lot.turn(cx, &mut ticker))).unwrap_or_default();
+        if turn.has_freed {
+            freed();
+        }
+        if turn.has_more {
             cx.waker().wake_by_ref();
         }
         Poll::<()>::Pending

@@ -46,4 +46,4 @@ impl Lot {
 }
 
 /// Does nothing.
-pub(crate) async fn drive(_: Lot) {}
+pub(crate) async fn drive(_: Lot, _: impl Fn()) {}

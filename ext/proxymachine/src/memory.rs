@@ -1,0 +1,62 @@
+//! The allocator: mimalloc (docs/design.md, Dependencies, gives the reason), and what happens when no memory is left.
+#![allow(unsafe_code)] // an allocator
+
+use std::alloc::{GlobalAlloc, Layout};
+
+/// AddressSanitizer brings an allocator of its own.
+#[cfg(not(sanitized))]
+#[global_allocator]
+static ALLOCATOR: OrExit<mimalloc::MiMalloc> = OrExit(mimalloc::MiMalloc);
+
+/// Gives memory that this thread has freed back to the system. The allocator does so by itself only while the thread goes
+/// on to allocate.
+pub fn give_back() {
+    #[cfg(not(sanitized))]
+    // SAFETY: the function has no conditions; the heap is this thread's.
+    unsafe {
+        libmimalloc_sys::mi_collect(true);
+    }
+}
+
+/// An allocator that ends the process in one sentence if the system gives no memory.
+struct OrExit<A>(A);
+
+// SAFETY: passes all calls on to an allocator, and returns what it returns unless that is null.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for OrExit<A> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's.
+        or_exit(unsafe { self.0.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's.
+        or_exit(unsafe { self.0.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's.
+        or_exit(unsafe { self.0.realloc(pointer, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { self.0.dealloc(pointer, layout) }
+    }
+}
+
+fn or_exit(pointer: *mut u8) -> *mut u8 {
+    if pointer.is_null() { out_of_memory() } else { pointer }
+}
+
+/// Formats nothing, which might allocate.
+#[cold]
+fn out_of_memory() -> ! {
+    const LINE: &[u8] =
+        b"proxymachine: out of memory: raise the limit of the process (ulimit -v, MemoryMax=), or lower \
+        max_connections\n";
+    // SAFETY: the buffer is a constant; _exit runs no code of this process.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, LINE.as_ptr().cast(), LINE.len());
+        libc::_exit(1)
+    }
+}
