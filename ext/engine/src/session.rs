@@ -15,7 +15,7 @@ mod start_tls;
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -26,7 +26,7 @@ use self::admission::{admit, announces_late, close_at_once};
 use self::after_relay::after_relay;
 use self::decide::{decide, wait_for_reset};
 use self::first_bytes::FirstBytes;
-use self::guard::{ConnectionGuard, EngineShared};
+use self::guard::{ConnectionGuard, EngineShared, Session};
 use self::linger::{end_encrypted, linger, may_lose_data};
 use self::not_served::report_not_served;
 use self::send::{send, send_now};
@@ -44,7 +44,7 @@ const MAX_REDIRECTS: u32 = 10;
 
 /// Starts the session of a client that was just accepted, or closes the client at once if its source is over a limit.
 pub(crate) fn start<R: Router, O: Observer>(socket: Socket, mut guard: ConnectionGuard<R, O>) {
-    let (shared, client, record, held) = guard.parts();
+    let (shared, Session { client, record, held }) = guard.parts();
     let is_known = !client.endpoint().expects_header();
     if let Err(end) = if is_known { admit(shared, client, held) } else { Ok(()) } {
         report(shared, client, record, &end);
@@ -71,13 +71,12 @@ fn run<R: Router, O: Observer>(
 ) -> impl Future<Output = ()> + Send {
     async move {
         let served = {
-            let (shared, client, record, held) = guard.parts();
-            catch_panic(Box::pin(serve(shared, &transport, client, record, held)))
-        }
-        .await;
+            let (shared, session) = guard.parts();
+            catch_panic(pin!(serve(shared, &transport, session))).await
+        };
         let is_done = {
             let (notification, is_done) = {
-                let (shared, client, record, _) = guard.parts();
+                let (shared, Session { client, record, .. }) = guard.parts();
                 conclude(shared, &transport, client, record, served)
             };
             if let Some(notification) = notification {
@@ -192,12 +191,10 @@ async fn last_message<R: Router, O: Observer>(
 fn serve<'a, R: Router, O: Observer>(
     shared: &'a Arc<EngineShared<R, O>>,
     transport: &'a Transport,
-    client: &'a mut Client,
-    record: &'a mut ConnectionRecord,
-    held: &'a mut Held,
+    session: &'a mut Session,
 ) -> impl Future<Output = Served> + Send + use<'a, R, O> {
     async move {
-        let decided = match Box::pin(decide(shared, transport, client, record, held)).await {
+        let decided = match Box::pin(decide(shared, transport, session)).await {
             Ok(decided) => decided,
             Err(end @ End::SourceLimit { .. }) => {
                 close_at_once(transport.socket());
@@ -205,40 +202,40 @@ fn serve<'a, R: Router, O: Observer>(
             }
             Err(end) => return (Some(end), false),
         };
-        let (backend, start) =
-            match Box::pin(establish(shared, transport, client, record, held, decided)).await {
-                Ok(connected) => connected,
-                Err(end) => return (Some(end), false),
-            };
+        let (backend, start) = match Box::pin(establish(shared, transport, session, decided)).await {
+            Ok(connected) => connected,
+            Err(end) => return (Some(end), false),
+        };
         // Boxed, since few upstreams end the sessions of a server that is down. A relay is created where it is awaited: a
         // coroutine has room for a variable that was moved, too.
-        let down = record.traffic.lease.as_mut().and_then(|lease| lease.take_down_signal()).map(Box::pin);
+        let down =
+            session.record.traffic.lease.as_mut().and_then(|lease| lease.take_down_signal()).map(Box::pin);
         let is_encrypted = transport.is_encrypted() || backend.is_encrypted();
         let (served, step) = if is_encrypted {
-            let (traffic, metrics) = (&mut record.traffic, client.metrics());
+            let (traffic, metrics) = (&mut session.record.traffic, session.client.metrics());
             // Not boxed: the coroutine has the room, which a relay between sockets needs.
             let relayed = match down {
                 None => relay(transport, &backend, start, traffic, metrics).await,
                 Some(down) => {
                     match unless_down(relay(transport, &backend, start, traffic, metrics), down).await {
                         Some(relayed) => relayed,
-                        None => return (Some(server_down(record)), false),
+                        None => return (Some(server_down(&session.record)), false),
                     }
                 }
             };
-            count_truncated(transport, &backend, client.metrics());
-            after_relay(shared, transport, client, record, &backend, relayed)
+            count_truncated(transport, &backend, session.client.metrics());
+            after_relay(shared, transport, session, &backend, relayed)
         } else {
             let (socket, server) = (transport.socket(), backend.socket());
-            let (traffic, metrics) = (&mut record.traffic, client.metrics());
+            let (traffic, metrics) = (&mut session.record.traffic, session.client.metrics());
             let relayed = match down {
                 None => relay(socket, server, start, traffic, metrics).await,
                 Some(down) => match unless_down(relay(socket, server, start, traffic, metrics), down).await {
                     Some(relayed) => relayed,
-                    None => return (Some(server_down(record)), false),
+                    None => return (Some(server_down(&session.record)), false),
                 },
             };
-            after_relay(shared, transport, client, record, &backend, relayed)
+            after_relay(shared, transport, session, &backend, relayed)
         };
         match step {
             Some(step) => catch_panic(step).await.unwrap_or((None, false)),
@@ -280,11 +277,10 @@ enum Dialed {
 async fn establish<'a, R: Router, O: Observer>(
     shared: &'a EngineShared<R, O>,
     transport: &Transport,
-    client: &Client,
-    record: &mut ConnectionRecord,
-    held: &mut Held,
+    session: &mut Session,
     (verdict, mut received): (Verdict, Bytes),
 ) -> Result<(Transport, relay::Start<'a>), End> {
+    let Session { client, record, held } = session;
     let established = connect(shared, transport, client, record, held, verdict, &mut received).await;
     if let Err(end) = &established {
         report_not_served(shared, transport, client, record, end, &received);

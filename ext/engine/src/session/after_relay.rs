@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use super::guard::EngineShared;
+use super::guard::{EngineShared, Session};
 use super::pass_reset::pass_reset;
 use super::send::send;
 use super::{Served, last_message, report};
@@ -22,11 +22,11 @@ type Step<'a> = Pin<Box<dyn Future<Output = Served> + Send + 'a>>;
 pub(super) fn after_relay<'a, R: Router, O: Observer, C: Stream + Sync, S: Stream + Sync>(
     shared: &'a EngineShared<R, O>,
     transport: &'a Transport,
-    client: &'a Client,
-    record: &'a mut ConnectionRecord,
+    session: &'a mut Session,
     backend: &'a Transport,
     relayed: RelayEnd<'a, C, S>,
 ) -> (Served, Option<Step<'a>>) {
+    let Session { client, record, .. } = session;
     let RelayEnd { outcome, client_eof, reset, is_overdue, upload } = relayed;
     let end = relayed_end(&outcome, client_eof, reset, transport, record);
     if let End::ClosedPrematurely { remote, .. } = &end {

@@ -9,24 +9,21 @@ use bytes::{Buf, Bytes};
 use tokio::time::{sleep_until, timeout};
 
 use super::admission::{admit, announces_late};
-use super::guard::EngineShared;
+use super::guard::{EngineShared, Session};
 use super::not_served::report_not_served;
 use super::preread::preread;
 use super::send::send;
-use crate::limits::Held;
 use crate::net::stream::Stream;
 use crate::observer::metrics::TlsSide;
 use crate::proxy_protocol::{HeaderError, Parsed, parse};
 use crate::tls::Transport;
-use crate::{Client, ConnectionRecord, End, Observer, Router, Socket, TimedVerdict, Verdict};
+use crate::{Client, End, Observer, Router, Socket, TimedVerdict, Verdict};
 
 /// One undecided client.
 pub(super) struct Undecided<'a, R: Router, O: Observer> {
     pub(super) shared: &'a Arc<EngineShared<R, O>>,
     pub(super) transport: &'a Transport,
-    pub(super) client: &'a mut Client,
-    record: &'a mut ConnectionRecord,
-    held: &'a mut Held,
+    pub(super) session: &'a mut Session,
     pub(super) received: Bytes,
     /// Whether `received` begins with the client's own bytes: no PROXY header is expected, or it was taken.
     header_done: bool,
@@ -51,22 +48,21 @@ type Question<'a> = Pin<Box<dyn Future<Output = Option<TimedVerdict>> + Send + '
 ///
 /// When a drain begins, a client that has sent nothing is closed at once; the others are closed if they are
 /// still undecided after `Config::undecided_drain`.
-pub(crate) async fn decide<R: Router, O: Observer>(
-    shared: &Arc<EngineShared<R, O>>,
-    transport: &Transport,
-    client: &mut Client,
-    record: &mut ConnectionRecord,
-    held: &mut Held,
-) -> Result<(Verdict, Bytes), End> {
+///
+/// Not an `async fn`, which would hold its arguments twice: undecided clients may be many.
+pub(crate) fn decide<'a, R: Router, O: Observer>(
+    shared: &'a Arc<EngineShared<R, O>>,
+    transport: &'a Transport,
+    session: &'a mut Session,
+) -> impl Future<Output = Result<(Verdict, Bytes), End>> + Send + use<'a, R, O> {
+    let client = &session.client;
     let header_done = !client.endpoint.expects_header();
     let tls_done = client.endpoint.certificates().is_none();
     let announced = !announces_late(shared, client);
     let mut undecided = Undecided {
         shared,
         transport,
-        client,
-        record,
-        held,
+        session,
         received: Bytes::new(),
         header_done,
         tls_done,
@@ -76,17 +72,19 @@ pub(crate) async fn decide<R: Router, O: Observer>(
         announced,
         pending: None,
     };
-    let decided = match shared.config.decision_timeout {
-        None => undecided.decide().await,
-        Some(limit) => Box::pin(undecided.decide_within(limit)).await,
-    };
-    undecided.announce_unless_null(&decided);
-    if let Err(end) = &decided {
-        undecided.report_not_served(end);
+    async move {
+        let decided = match undecided.shared.config.decision_timeout {
+            None => undecided.decide().await,
+            Some(limit) => Box::pin(undecided.decide_within(limit)).await,
+        };
+        undecided.announce_unless_null(&decided);
+        if let Err(end) = &decided {
+            undecided.report_not_served(end);
+        }
+        let verdict = decided?;
+        undecided.session.record.decided(undecided.session.client.age());
+        Ok((verdict, undecided.received))
     }
-    let verdict = decided?;
-    undecided.record.decided(undecided.client.age());
-    Ok((verdict, undecided.received))
 }
 
 impl<R: Router, O: Observer> Undecided<'_, R, O> {
@@ -94,21 +92,22 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
     pub(super) fn announce(&mut self) {
         if !self.announced {
             self.announced = true;
-            self.shared.observer.announced(self.client);
+            self.shared.observer.announced(&self.session.client);
         }
     }
 
     /// Reports what the client has sent. A PROXY header or a handshake that is not over is nothing that the router sees.
     fn report_not_served(&self, end: &End) {
         if self.header_done && self.tls_done {
-            report_not_served(self.shared, self.transport, self.client, self.record, end, &self.received);
+            let Session { client, record, .. } = &*self.session;
+            report_not_served(self.shared, self.transport, client, record, end, &self.received);
         }
     }
 
     fn announce_unless_null(&mut self, decided: &Result<Verdict, End>) {
         let is_silent = matches!(decided, Err(End::ClientLeft)) && self.received.is_empty();
         if is_silent && !self.announced && self.shared.config.dontlognull {
-            self.record.is_null = true;
+            self.session.record.is_null = true;
         } else if !matches!(decided, Err(End::SourceLimit { .. })) {
             self.announce();
         }
@@ -119,7 +118,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         if !self.header_done {
             Box::pin(self.receive_header()).await?;
             self.header_done = true;
-            admit(self.shared, self.client, self.held)?;
+            admit(self.shared, &self.session.client, &mut self.session.held)?;
             if !self.shared.config.dontlognull {
                 self.announce();
             }
@@ -130,7 +129,8 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         loop {
             if !self.accept_done {
                 if self.shared.router.wants_local() {
-                    self.client.known.get_or_insert_default().local = self.transport.socket().local_addr();
+                    self.session.client.known.get_or_insert_default().local =
+                        self.transport.socket().local_addr();
                 }
                 match self.ask_about_client().await? {
                     None => {}
@@ -141,9 +141,11 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
             if self.pending.is_none() && self.answered_len == self.received.len() {
                 self.preread_more().await?;
             }
-            match self.ask().await? {
-                Verdict::Tls(start) => Box::pin(self.start_tls(*start, self.received.len())).await?,
-                verdict => return Ok(verdict),
+            // Boxed, since a client that waits to send more has no question.
+            match Box::pin(self.ask()).await? {
+                None => {}
+                Some(Verdict::Tls(start)) => Box::pin(self.start_tls(*start, self.received.len())).await?,
+                Some(verdict) => return Ok(verdict),
             }
         }
     }
@@ -152,13 +154,14 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
     async fn ask_about_client(&mut self) -> Result<Option<Verdict>, End> {
         let (shared, socket) = (self.shared, self.transport.socket());
         let answer = if shared.config.decision_timeout.is_none() {
-            match shared.router.accepted(self.client) {
+            match shared.router.accepted(&self.session.client) {
                 Some(question) => Some(Box::pin(unless_drained(shared, socket, question)).await?),
                 None => None,
             }
         } else {
             let router = &*shared.router;
-            let pending = self.pending.get_or_insert_with(|| accept_question(router, self.client.clone()));
+            let pending =
+                self.pending.get_or_insert_with(|| accept_question(router, self.session.client.clone()));
             Box::pin(unless_drained(shared, socket, pending)).await?
         };
         match answer {
@@ -179,7 +182,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         }
         self.accept_done = true;
         let Some(answer) = answer else { return Ok(None) };
-        self.record.answered(answer.in_block);
+        self.session.record.answered(answer.in_block);
         match answer.verdict {
             Verdict::Wait(None) => {}
             Verdict::Wait(message) => Box::pin(self.send_message(message)).await?,
@@ -198,48 +201,32 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
 
     /// Reads the client's next bytes, unless a drain has no more time for the client.
     pub(super) async fn preread_more(&mut self) -> Result<(), End> {
-        let shared = self.shared;
-        let is_silent = self.received.is_empty();
-        let leave = async {
-            if is_silent {
-                silent_drain_deadline(shared).await;
-            } else {
-                drain_deadline(shared).await;
-            }
-        };
+        let (shared, is_silent) = (self.shared, self.received.is_empty());
         tokio::select! {
             biased;
             read = preread(self.transport, &mut self.received, shared.config.max_preread) => read,
-            () = leave => Err(End::Undecided),
+            () = drain_deadline(shared, is_silent) => Err(End::Undecided),
         }
     }
 
-    /// Asks the router about the received bytes, again after each read, until it decides.
-    async fn ask(&mut self) -> Result<Verdict, End> {
+    /// Asks the router about the received bytes. Returns the verdict unless it is to wait.
+    async fn ask(&mut self) -> Result<Option<Verdict>, End> {
         self.announce();
-        let shared = self.shared;
-        let asking = async {
-            loop {
-                let answer = if shared.config.decision_timeout.is_none() {
-                    let question = shared.router.route(self.client, self.received.clone());
-                    Some(unless_reset(self.transport.socket(), question).await?)
-                } else {
-                    let router = &*shared.router;
-                    let pending = self.pending.get_or_insert_with(|| {
-                        route_question(router, self.client.clone(), self.received.clone())
-                    });
-                    unless_reset(self.transport.socket(), pending).await?
-                };
-                if let Some(verdict) = self.take_answer(answer).await? {
-                    return Ok(verdict);
-                }
-                preread(self.transport, &mut self.received, shared.config.max_preread).await?;
-            }
+        let (shared, socket) = (self.shared, self.transport.socket());
+        let answer = if shared.config.decision_timeout.is_none() {
+            let question = shared.router.route(&self.session.client, self.received.clone());
+            Some(unless_drained(shared, socket, question).await?)
+        } else {
+            let router = &*shared.router;
+            let pending = self.pending.get_or_insert_with(|| {
+                route_question(router, self.session.client.clone(), self.received.clone())
+            });
+            unless_drained(shared, socket, pending).await?
         };
         tokio::select! {
             biased;
-            decided = asking => decided,
-            () = drain_deadline(shared) => Err(End::Undecided),
+            taken = self.take_answer(answer) => taken,
+            () = drain_deadline(shared, false) => Err(End::Undecided),
         }
     }
 
@@ -271,7 +258,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
     /// Returns the end of a client about which nothing was decided in time. A handshake that was under way has failed.
     fn timed_out(&self, limit: Duration) -> End {
         if self.header_done && !self.tls_done {
-            self.client.metrics().handshake(TlsSide::Client, None, limit);
+            self.session.client.metrics().handshake(TlsSide::Client, None, limit);
         }
         End::DecisionTimeout { limit, is_silent: self.received.is_empty() && !self.hello_begun }
     }
@@ -280,7 +267,8 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
     /// spent its time on that answer. Returns `None` if the router has no opinion.
     async fn ask_about_timeout(&mut self) -> Result<Option<Verdict>, End> {
         let (shared, socket) = (self.shared, self.transport.socket());
-        let mut question = timeout_question(&*shared.router, self.client.clone(), self.received.clone());
+        let mut question =
+            timeout_question(&*shared.router, self.session.client.clone(), self.received.clone());
         let answer = loop {
             let asked = unless_drained(shared, socket, async {
                 tokio::select! {
@@ -299,14 +287,15 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
             }
         };
         Ok(answer.map(|answer| {
-            self.record.answered(answer.in_block);
+            self.session.record.answered(answer.in_block);
             answer.verdict
         }))
     }
 
     pub(super) async fn send_message(&mut self, message: Option<Bytes>) -> Result<(), End> {
         let (message, limit) = (message.unwrap_or_default(), self.shared.config.linger);
-        match send(self.transport, message, limit, self.client, self.record).await {
+        let Session { client, record, .. } = &mut *self.session;
+        match send(self.transport, message, limit, client, record).await {
             true => Ok(()),
             false => Err(End::ClientLeft),
         }
@@ -314,17 +303,17 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
 
     /// Takes the PROXY header that a trusted proxy must send and that others must not send.
     async fn receive_header(&mut self) -> Result<(), End> {
-        let trusted = self.client.endpoint.trusts(self.client.peer);
+        let trusted = self.session.client.endpoint.trusts(self.session.client.peer);
         loop {
             tokio::select! {
                 biased;
                 read = preread(self.transport, &mut self.received, self.shared.config.max_preread) => read?,
-                () = silent_drain_deadline(self.shared) => return Err(End::Undecided),
+                () = drain_deadline(self.shared, true) => return Err(End::Undecided),
             }
             match (parse(&self.received), trusted) {
                 (Parsed::Header { header, len }, true) => {
                     self.received.advance(len);
-                    self.client.known.get_or_insert_default().header = Some(header);
+                    self.session.client.known.get_or_insert_default().header = Some(header);
                     return Ok(());
                 }
                 (Parsed::Header { .. }, false) => {
@@ -368,18 +357,12 @@ async fn answer_of(question: &mut Option<Question<'_>>) -> Option<TimedVerdict> 
     }
 }
 
-/// Resolves when a drain has no more time for undecided clients.
-pub(super) async fn drain_deadline<R: Router, O: Observer>(shared: &EngineShared<R, O>) {
+/// Resolves when a drain has no more time for an undecided client. One that has sent nothing gets none, unless another
+/// process has taken over the listeners.
+pub(super) async fn drain_deadline<R: Router, O: Observer>(shared: &EngineShared<R, O>, is_silent: bool) {
     let since = shared.shutdown.begun().await;
-    Box::pin(sleep_until(since + shared.config.undecided_drain)).await;
-}
-
-/// Resolves when a drain has no more time for clients that have sent nothing: at once, unless another process
-/// has taken over the listeners.
-async fn silent_drain_deadline<R: Router, O: Observer>(shared: &EngineShared<R, O>) {
-    shared.shutdown.begun().await;
-    if shared.shutdown.has_successor() {
-        drain_deadline(shared).await;
+    if !is_silent || shared.shutdown.has_successor() {
+        Box::pin(sleep_until(since + shared.config.undecided_drain)).await;
     }
 }
 
@@ -392,7 +375,7 @@ async fn unless_drained<R: Router, O: Observer, T>(
     tokio::select! {
         biased;
         answer = unless_reset(socket, question) => answer,
-        () = drain_deadline(shared) => Err(End::Undecided),
+        () = drain_deadline(shared, false) => Err(End::Undecided),
     }
 }
 

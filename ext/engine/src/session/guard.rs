@@ -69,12 +69,18 @@ impl<R, O> EngineShared<R, O> {
     }
 }
 
+/// What belongs to one connection. Together, so that a session keeps one reference.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) record: ConnectionRecord,
+    /// What the connection holds in the counts of the limits.
+    pub(crate) held: Held,
+}
+
 /// Counts a connection as open until it is dropped, also when its task panics or is cancelled.
 pub(crate) struct ConnectionGuard<R: Router, O: Observer> {
     shared: Arc<EngineShared<R, O>>,
-    client: Client,
-    record: ConnectionRecord,
-    held: Held,
+    session: Session,
     ended: bool,
 }
 
@@ -84,14 +90,13 @@ impl<R: Router, O: Observer> ConnectionGuard<R, O> {
         client.number = shared.stats.opened();
         client.metrics().count(Counter::Accepted);
         shared.observer.accepted(&client);
-        Self { shared, client, record: ConnectionRecord::default(), held: Held::default(), ended: false }
+        let session = Session { client, record: ConnectionRecord::default(), held: Held::default() };
+        Self { shared, session, ended: false }
     }
 
-    /// Lends the parts to the session.
-    pub(crate) fn parts(
-        &mut self,
-    ) -> (&Arc<EngineShared<R, O>>, &mut Client, &mut ConnectionRecord, &mut Held) {
-        (&self.shared, &mut self.client, &mut self.record, &mut self.held)
+    /// Lends the shared state and that of the connection.
+    pub(crate) fn parts(&mut self) -> (&Arc<EngineShared<R, O>>, &mut Session) {
+        (&self.shared, &mut self.session)
     }
 
     /// Returns `Config::linger`.
@@ -107,11 +112,12 @@ impl<R: Router, O: Observer> ConnectionGuard<R, O> {
     }
 
     fn leave(&mut self) -> u64 {
-        let metrics = self.client.metrics();
+        let Session { client, record, held } = &mut self.session;
+        let metrics = client.metrics();
         metrics.count(Counter::Closed);
-        self.record.close(self.client.accepted(), metrics);
-        self.shared.observer.connection_recorded(&self.client, &self.record);
-        self.shared.limits.release(&mut self.held);
+        record.close(client.accepted(), metrics);
+        self.shared.observer.connection_recorded(client, record);
+        self.shared.limits.release(held);
         let left = self.shared.stats.closed();
         self.shared.connection_limit.release();
         if left == 0 && self.shared.shutdown.is_draining() {
@@ -125,7 +131,7 @@ impl<R: Router, O: Observer> Drop for ConnectionGuard<R, O> {
     fn drop(&mut self) {
         if !self.ended {
             self.leave();
-            self.shared.observer.connection_cut_off(&self.client);
+            self.shared.observer.connection_cut_off(&self.session.client);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The preread: what a client sends before the decision.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::task::{Poll, ready};
 
@@ -15,32 +15,36 @@ use crate::tls::Transport;
 /// Size of the first read. Undecided connections are many and their bytes few.
 const PREREAD_CHUNK: usize = 16 * 1024;
 
-/// Reads the client's next chunk and appends it to `received`.
-pub(super) async fn preread(transport: &Transport, received: &mut Bytes, limit: usize) -> Result<(), End> {
-    let room = limit.saturating_sub(received.len());
-    if room == 0 {
-        return Err(End::PrereadFull { limit });
-    }
-    // The chunk grows with the bytes received, so that a block that waits for many bytes is called rarely.
-    let chunk = room.min(received.len().max(PREREAD_CHUNK));
+/// Reads the client's next chunk and appends it to `received`. Not an `async fn`, which would hold its arguments twice.
+pub(super) fn preread<'a>(
+    transport: &'a Transport,
+    received: &'a mut Bytes,
+    limit: usize,
+) -> impl Future<Output = Result<(), End>> + Send + use<'a> {
     let mut place = Place::default();
-    let read = poll_fn(|cx| {
+    poll_fn(move |cx| {
+        let room = limit.saturating_sub(received.len());
+        if room == 0 {
+            return Poll::Ready(Err(End::PrereadFull { limit }));
+        }
+        // The chunk grows with the bytes received, so that a block that waits for many bytes is called rarely.
+        let chunk = room.min(received.len().max(PREREAD_CHUNK));
         let polled = scratch::with(chunk, |scratch| {
             let read = ready!(transport.poll_read(cx, scratch))?;
             append(received, &scratch[..read.count]);
             Poll::Ready(io::Result::Ok(read.count))
         });
-        if polled.is_pending() {
-            if let Some(Due::Quiet(key)) = place.wait(cx, false) {
-                transport.park(key);
+        match polled {
+            Poll::Pending => {
+                if let Some(Due::Quiet(key)) = place.wait(cx, false) {
+                    transport.park(key);
+                }
+                Poll::Pending
             }
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(End::ClientLeft)),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
         }
-        polled
-    });
-    match read.await {
-        Ok(0) | Err(_) => Err(End::ClientLeft),
-        Ok(_) => Ok(()),
-    }
+    })
 }
 
 /// Appends in time proportional to `chunk`, not to `received`.

@@ -15,7 +15,7 @@ use crate::{End, Observer, Router};
 impl<R: Router, O: Observer> Undecided<'_, R, O> {
     /// Ends TLS on a connection whose listener says that it begins with a handshake.
     pub(super) async fn begin_with_tls(&mut self) -> Result<(), End> {
-        let Some(certificates) = self.client.endpoint.certificates().cloned() else { return Ok(()) };
+        let Some(certificates) = self.session.client.endpoint.certificates().cloned() else { return Ok(()) };
         let received = std::mem::take(&mut self.received);
         self.end_tls(&certificates, received).await
     }
@@ -55,10 +55,10 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
             None => self.handshake(certificates, received).await,
         };
         if matches!(done, Ok(_) | Err(End::TlsFailed { .. })) {
-            self.client.metrics().handshake(TlsSide::Client, done.as_ref().ok(), begun.elapsed());
+            self.session.client.metrics().handshake(TlsSide::Client, done.as_ref().ok(), begun.elapsed());
         }
         let info = done?;
-        self.client.known.get_or_insert_default().tls = Some(Arc::new(info));
+        self.session.client.known.get_or_insert_default().tls = Some(Arc::new(info));
         self.answered_len = 0;
         self.tls_done = true;
         Ok(())
@@ -88,7 +88,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         let done = tokio::select! {
             biased;
             done = complete => done,
-            () = drain_deadline(shared) => return Err(End::Undecided),
+            () = drain_deadline(shared, false) => return Err(End::Undecided),
         };
         if let Err(error) = done {
             let _ = timeout(shared.config.linger, handshake.send_alert(socket, &error)).await;
