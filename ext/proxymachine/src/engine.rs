@@ -1,5 +1,7 @@
 //! The Ruby class `ProxyMachine::Engine`: binds listeners, runs the native engine and drains it.
 
+mod admin;
+mod logs;
 mod systemd_sockets;
 mod upstreams;
 
@@ -9,7 +11,6 @@ use std::time::Duration;
 
 use magnus::typed_data::TypedData;
 use magnus::{Class, Error, Module, Object, RArray, RClass, RHash, Ruby, Symbol, Value, function, method};
-use proxymachine_engine::error::plain;
 use proxymachine_engine::tls::Authorities;
 use proxymachine_engine::tls::tickets::TicketKeys;
 use proxymachine_engine::upstream::Definition;
@@ -26,13 +27,13 @@ use crate::dispatch::Dispatcher;
 use crate::event::Event;
 use crate::explain::{explain, invalid_remote, read_answer};
 use crate::handler::Handler;
-use crate::log::{Line, Log, Severity, count_dropped};
+use crate::log::{Line, Severity};
 use crate::log_observer::LogObserver;
 use crate::ruby_router::RubyRouter;
 use crate::shared::RubyShared;
 use crate::thread_pool::ThreadPool;
 use crate::upstreams::definitions;
-use crate::{error, gvl, lock, thread_room, tls};
+use crate::{error, gvl, lock, thread_room};
 
 /// An engine, which runs once. Any Ruby thread may call each method except `run`.
 #[magnus::wrap(class = "ProxyMachine::Engine", free_immediately)]
@@ -208,93 +209,6 @@ impl Engine {
         self.admin.inspect(|listeners| listeners.iter().for_each(&act));
     }
 
-    /// `bind_admin(address, about, inherited)`: binds the admin address. `about` is a Hash with `:name`,
-    /// `:version`, `:ruby` and optionally `:user` and `:group`, the ids of the owner of a Unix socket's file.
-    /// Returns the port, nil for a Unix socket.
-    fn bind_admin(
-        ruby: &Ruby,
-        this: &Self,
-        address: String,
-        about: RHash,
-        inherited: Vec<(i32, String)>,
-    ) -> Result<Option<u16>, Error> {
-        let (port, open) = this.admin.bind(ruby, address, about, inherit(ruby, &inherited)?)?;
-        lock(&this.unused_files).extend(open.into_iter().filter_map(Listener::into_file));
-        Ok(port)
-    }
-
-    /// `show_settings(texts, connections)`: gives the admin address the settings by name, and the connection
-    /// limit.
-    fn show_settings(&self, texts: RHash, connections: u64) -> Result<(), Error> {
-        self.admin.show_settings(texts, connections)
-    }
-
-    /// `show_certificates(all)`: gives the admin address the certificates of the config.
-    fn show_certificates(&self, all: RArray) -> Result<(), Error> {
-        let all = (0..all.len()).map(|index| Ok(tls::certificates(all.entry(index as isize)?)));
-        let all = all.collect::<Result<Vec<_>, Error>>()?;
-        self.admin.show_certificates(all.into_iter().flatten().collect());
-        Ok(())
-    }
-
-    /// `admin_sockets`: the listening sockets of the admin address.
-    fn admin_sockets(&self) -> Vec<SocketTriple> {
-        self.admin.inspect(|listeners| listeners.iter().map(describe).collect()).unwrap_or_default()
-    }
-
-    /// `stop_admin`: stops the admin server and releases its address. A `run` that returns does the same.
-    fn stop_admin(&self) {
-        self.admin.stop();
-    }
-
-    /// `open_access_log(path, json, ids)`: opens the access log (a path, "-" for the standard output, nil for
-    /// none) and chooses JSON or text for all lines, and whether text lines have the connection's identifier.
-    fn open_access_log(
-        ruby: &Ruby,
-        this: &Self,
-        path: Option<String>,
-        is_json: bool,
-        shows_id: bool,
-    ) -> Result<(), Error> {
-        let shared = Arc::clone(&this.shared);
-        this.shared.shows_id.store(shows_id, Relaxed);
-        this.shared.is_json.store(is_json, Relaxed);
-        let name = path.clone().unwrap_or_default();
-        // A FIFO without a reader and a file system that does not answer block open(2).
-        let opened = gvl::without_holding_up(ruby, move || shared.access_log.open(path, is_json))?;
-        let opened = opened.and_then(|()| match this.control.get() {
-            Some(_) => gvl::without_signals(|| this.shared.access_log.start(&this.shared.mailbox)),
-            None => Ok(()),
-        });
-        let failed = |error| format!("cannot write the access log {name}: {}", plain(&error));
-        opened.map_err(|error| error::new(ruby, "StartError", failed(error)))
-    }
-
-    /// `record(directory)`: records the first bytes of clients that get no server in a directory; nil ends that.
-    fn record(ruby: &Ruby, this: &Self, directory: Option<String>) -> Result<(), Error> {
-        this.shared.recorder.open(directory);
-        match this.control.get() {
-            Some(_) => gvl::without_signals(|| this.shared.recorder.start(&this.shared.mailbox))
-                .map_err(|error| error::start(ruby, &error.into())),
-            None => Ok(()),
-        }
-    }
-
-    /// `aggregate(directory)`: serves the sum of all workers at the admin address. The admin sockets of the
-    /// workers are in `directory`.
-    fn aggregate(ruby: &Ruby, this: &Self, directory: String) -> Result<(), Error> {
-        gvl::without_signals(|| this.admin.start_aggregate(&directory))
-            .map_err(|error| error::start(ruby, &error.into()))
-    }
-
-    /// `reopen_access_log`: reopens the file of the access log.
-    fn reopen_access_log(ruby: &Ruby, this: &Self) -> Result<(), Error> {
-        let failed = |error| format!("cannot write the access log: {}", plain(&error));
-        let shared = Arc::clone(&this.shared);
-        let reopened = gvl::without_holding_up(ruby, move || shared.access_log.reopen())?;
-        reopened.map_err(|error| error::new(ruby, "StartError", failed(error)))
-    }
-
     /// `configure_blocks(accept, timeout, client)`: tells which optional blocks are configured, and whether a
     /// block takes the client.
     fn configure_blocks(&self, accept: bool, timeout: bool, client: bool) {
@@ -374,13 +288,6 @@ impl Engine {
         }
     }
 
-    /// `flush(handler)`: writes the log lines that wait for `run`, or that `run` left when it ended early.
-    fn flush(&self, handler: Value) -> Result<(), Error> {
-        let mut lines = std::mem::take(&mut *lock(&self.unwritten_lines));
-        lines.extend(self.shared.mailbox.take_lines());
-        Log::new().write(&mut lines, Handler::new(handler))
-    }
-
     /// `outcome`: how the drain ended: `:drained`, or `:forced` if connections were cut off.
     fn outcome(ruby: &Ruby, this: &Self) -> Symbol {
         ruby.to_symbol(match this.shutdown.outcome() {
@@ -410,16 +317,6 @@ impl Engine {
         Networks::parse([&*text]).is_ok()
     }
 
-    /// `Engine.count_dropped_lines(count)`: counts log lines that are lost.
-    fn count_dropped_lines(count: u64) {
-        count_dropped(count);
-    }
-
-    /// `warn(line)`: sends a WARN line to the log. Safe in a trap.
-    fn warn(&self, text: String) {
-        self.shared.mailbox.send(vec![Event::Line(Line::new(Severity::Warn, text))]);
-    }
-
     /// `wait_until_drained`: waits until all connections have ended. Must not be called on the thread that
     /// called `run`. The wait polls, too, since a wake-up reaches only one of several waiting threads.
     fn wait_until_drained(&self) -> Result<(), Error> {
@@ -427,29 +324,6 @@ impl Engine {
             self.shared.mailbox.finished.wait(Some(Duration::from_millis(100)))?;
         }
         Ok(())
-    }
-
-    /// `carry_over(max, total)`: adds the connections that an earlier process counted.
-    fn carry_over(&self, max: u64, total: u64) {
-        if let Some(stats) = self.stats.get() {
-            stats.carry_over(max, total);
-        }
-    }
-
-    /// `counts`: the counters of the admin address as JSON, for `carry_counts` in another process; nil
-    /// without an admin address.
-    fn counts(&self) -> Option<String> {
-        self.admin.counts()
-    }
-
-    /// `carry_counts(json)`: adds the counters of an earlier process at the admin address.
-    fn carry_counts(&self, json: String) {
-        self.admin.carry_counts(&json);
-    }
-
-    /// `stats`: `[current, max, total]` connections.
-    fn stats(&self) -> (u64, u64, u64) {
-        self.stats.get().map_or((0, 0, 0), |stats| (stats.current(), stats.max(), stats.total()))
     }
 }
 
@@ -462,7 +336,6 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     // up now.
     Engine::class(ruby);
     class.define_singleton_method("listen", function!(Engine::listen, 3))?;
-    class.define_singleton_method("count_dropped_lines", function!(Engine::count_dropped_lines, 1))?;
     class.define_singleton_method("network?", function!(Engine::is_network, 1))?;
     class.define_singleton_method("forks", function!(gvl::generation, 0))?;
     class.define_singleton_method("check_thread_room", function!(thread_room::check, 0))?;
@@ -479,28 +352,15 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("close_listeners", method!(Engine::close_listeners, 1))?;
     class.define_method("unused_sockets", method!(Engine::unused_sockets, 0))?;
     class.define_method("hand_over", method!(Engine::hand_over, 0))?;
-    class.define_method("aggregate", method!(Engine::aggregate, 1))?;
-    class.define_method("bind_admin", method!(Engine::bind_admin, 3))?;
-    class.define_method("show_settings", method!(Engine::show_settings, 2))?;
-    class.define_method("show_certificates", method!(Engine::show_certificates, 1))?;
-    class.define_method("admin_sockets", method!(Engine::admin_sockets, 0))?;
-    class.define_method("stop_admin", method!(Engine::stop_admin, 0))?;
     class.define_method("own_socket_files", method!(Engine::own_socket_files, 0))?;
-    class.define_method("open_access_log", method!(Engine::open_access_log, 3))?;
-    class.define_method("record", method!(Engine::record, 1))?;
-    class.define_method("reopen_access_log", method!(Engine::reopen_access_log, 0))?;
     class.define_method("configure_blocks", method!(Engine::configure_blocks, 3))?;
     class.define_method("run", method!(Engine::run, 1))?;
     class.define_method("serve_pool_thread", method!(Engine::serve_pool_thread, 1))?;
     class.define_method("stop_thread_pool", method!(Engine::stop_thread_pool, 0))?;
-    class.define_method("flush", method!(Engine::flush, 1))?;
     class.define_method("drain", method!(Engine::drain, 2))?;
-    class.define_method("warn", method!(Engine::warn, 1))?;
     class.define_method("outcome", method!(Engine::outcome, 0))?;
     class.define_method("wait_until_drained", method!(Engine::wait_until_drained, 0))?;
-    class.define_method("counts", method!(Engine::counts, 0))?;
-    class.define_method("carry_counts", method!(Engine::carry_counts, 1))?;
-    class.define_method("carry_over", method!(Engine::carry_over, 2))?;
-    class.define_method("stats", method!(Engine::stats, 0))?;
+    admin::init(class)?;
+    logs::init(class)?;
     upstreams::init(class)
 }
