@@ -37,9 +37,11 @@ RSpec.describe "Stalled log:" do
     expect(admin("/readyz", to)).to start_with "HTTP/1.0 200"
   end
 
-  # Writes more lines than any pipe holds, or more than the server holds, too.
+  # Writes more lines than any pipe holds, or more than the server holds, too. Two lines name all remotes. They are
+  # shorter than PIPE_BUF, so that they do not mix with those of other processes.
   def fill(to = proxy, rounds: 1)
-    route = "{ :remote => ['#{refused_address}'] * 1000, :retries => #{rounds}, :retry_delay => 0 }\n"
+    retries = (8 * (rounds + 1)) - 1
+    route = "{ :remote => ['#{refused_address}'] * 125, :retries => #{retries}, :retry_delay => 0 }\n"
     expect(ask(route, to)).to eq ""
   end
 
