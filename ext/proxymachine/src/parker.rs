@@ -19,27 +19,27 @@ mod system {
     const WOKEN: u32 = 1;
     const PARKED: u32 = 2;
 
-    /// Parks one thread, always the same. Unlike with `std::thread::park_timeout`, a signal ends a wait that has a
-    /// limit: futex(2) is not restarted then.
+    /// Parks a thread. Unlike with `std::thread::park_timeout`, a signal ends a wait that has a limit: futex(2) is not
+    /// restarted then. Of several threads that park at once, each needs a limit, since one may miss the wake-up.
     #[derive(Default)]
     pub struct Parker(AtomicU32);
 
     impl Parker {
         /// Ends the wait, or the next one.
         pub fn unpark(&self) {
-            // SeqCst pairs with park(): what was written before is visible to the thread that was parked.
             if self.0.swap(WOKEN, SeqCst) == PARKED {
-                let _ = futex::wake(&self.0, Flags::PRIVATE, 1);
+                let _ = futex::wake(&self.0, Flags::PRIVATE, i32::MAX as u32);
             }
         }
 
         /// Waits for `unpark`, for at most `limit`. May return early.
         pub fn park(&self, limit: Option<Duration>) {
-            if self.0.compare_exchange(IDLE, PARKED, SeqCst, SeqCst).is_ok() {
+            if self.0.compare_exchange(IDLE, PARKED, SeqCst, SeqCst) != Err(WOKEN) {
                 let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
                 let _ = futex::wait(&self.0, Flags::PRIVATE, PARKED, limit.as_ref());
             }
-            self.0.store(IDLE, SeqCst);
+            // Reads, too: what was written before unpark() is visible from here on.
+            self.0.swap(IDLE, SeqCst);
         }
     }
 }
@@ -47,8 +47,8 @@ mod system {
 #[cfg(not(target_os = "linux"))]
 mod system {
     use std::sync::OnceLock;
-    use std::sync::atomic::AtomicBool;
     use std::sync::atomic::Ordering::SeqCst;
+    use std::sync::atomic::{AtomicBool, fence};
     use std::thread::{self, Thread};
     use std::time::Duration;
 
@@ -65,8 +65,9 @@ mod system {
     impl Parker {
         /// Ends the wait, or the next one.
         pub fn unpark(&self) {
-            // SeqCst pairs with park(): the waiter either sees `is_woken`, or has parked and is unparked.
+            // The fences pair: either the waiter sees `is_woken`, or this thread sees the waiter and unparks it.
             self.is_woken.store(true, SeqCst);
+            fence(SeqCst);
             if let Some(waiter) = self.waiter.get() {
                 waiter.unpark();
             }
@@ -75,6 +76,7 @@ mod system {
         /// Waits for `unpark`, for at most `limit`. May return early.
         pub fn park(&self, limit: Option<Duration>) {
             self.waiter.get_or_init(thread::current);
+            fence(SeqCst);
             if !self.is_woken.swap(false, SeqCst) {
                 match limit {
                     Some(limit) => thread::park_timeout(limit),
@@ -83,5 +85,57 @@ mod system {
                 self.is_woken.store(false, SeqCst);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::Parker;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_wake_up_before_the_wait_ends_it() {
+        let (parker, start) = (Parker::default(), Instant::now());
+        parker.unpark();
+        parker.park(Some(LONG));
+        assert!(start.elapsed() < LONG);
+    }
+
+    #[test]
+    fn a_wake_up_ends_one_wait() {
+        let parker = Parker::default();
+        parker.unpark();
+        parker.unpark();
+        parker.park(None);
+        let (limit, start) = (Duration::from_millis(20), Instant::now());
+        while start.elapsed() < limit {
+            parker.park(Some(limit)); // It may return early.
+        }
+    }
+
+    #[test]
+    fn no_wake_up_of_another_thread_is_lost() {
+        let (ping, pong) = (Arc::new(Parker::default()), Arc::new(Parker::default()));
+        let peer = {
+            let (ping, pong) = (Arc::clone(&ping), Arc::clone(&pong));
+            thread::spawn(move || {
+                for _ in 0..10_000 {
+                    ping.park(Some(LONG));
+                    pong.unpark();
+                }
+            })
+        };
+        let start = Instant::now();
+        for _ in 0..10_000 {
+            ping.unpark();
+            pong.park(Some(LONG));
+        }
+        peer.join().unwrap();
+        assert!(start.elapsed() < LONG, "a wait ended by its limit");
     }
 }
