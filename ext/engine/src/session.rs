@@ -61,8 +61,8 @@ pub(crate) fn start<R: Router, O: Observer>(socket: Socket, mut guard: Connectio
 
 /// Serves one client to its end.
 ///
-/// A waiting connection is small: the long steps are boxed and freed when they are over, so that a relaying
-/// connection does not carry the state of deciding, dialing and lingering. (An `async fn` would hold its
+/// A waiting connection is small: deciding, dialing and lingering are boxed and freed when they are over, so that a
+/// relaying connection does not carry their state. (An `async fn` would hold its
 /// arguments twice.) The guard lends its parts for each step, since references would be kept beside it.
 #[expect(clippy::manual_async_fn)]
 fn run<R: Router, O: Observer>(

@@ -174,7 +174,8 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         }
     }
 
-    /// Takes the answer to the last question. Returns the verdict unless it is to wait.
+    /// Takes the answer to the last question. Returns the verdict unless it is to wait. Has taken the answer before it waits
+    /// for anything, so that it is not lost if a time limit cancels this step.
     async fn take_answer(&mut self, answer: Option<TimedVerdict>) -> Result<Option<Verdict>, End> {
         self.pending = None;
         if self.accept_done {
@@ -185,7 +186,14 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         self.session.record.answered(answer.in_block);
         match answer.verdict {
             Verdict::Wait(None) => {}
-            Verdict::Wait(message) => Box::pin(self.send_message(message)).await?,
+            Verdict::Wait(message) => {
+                let shared = self.shared;
+                tokio::select! {
+                    biased;
+                    sent = Box::pin(self.send_message(message)) => sent?,
+                    () = drain_deadline(shared, true) => return Err(End::Undecided),
+                }
+            }
             verdict => return Ok(Some(verdict)),
         }
         Ok(None)
@@ -201,11 +209,11 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
 
     /// Reads the client's next bytes, unless a drain has no more time for the client.
     pub(super) async fn preread_more(&mut self) -> Result<(), End> {
-        let (shared, is_silent) = (self.shared, self.received.is_empty());
+        let (shared, has_time) = (self.shared, !self.received.is_empty());
         tokio::select! {
             biased;
             read = preread(self.transport, &mut self.received, shared.config.max_preread) => read,
-            () = drain_deadline(shared, is_silent) => Err(End::Undecided),
+            () = drain_deadline(shared, has_time) => Err(End::Undecided),
         }
     }
 
@@ -223,11 +231,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
             });
             unless_drained(shared, socket, pending).await?
         };
-        tokio::select! {
-            biased;
-            taken = self.take_answer(answer) => taken,
-            () = drain_deadline(shared, false) => Err(End::Undecided),
-        }
+        self.take_answer(answer).await
     }
 
     /// Asks the router for a verdict after a timeout, unless the PROXY header has not come.
@@ -308,7 +312,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
             tokio::select! {
                 biased;
                 read = preread(self.transport, &mut self.received, self.shared.config.max_preread) => read?,
-                () = drain_deadline(self.shared, true) => return Err(End::Undecided),
+                () = drain_deadline(self.shared, false) => return Err(End::Undecided),
             }
             match (parse(&self.received), trusted) {
                 (Parsed::Header { header, len }, true) => {
@@ -357,11 +361,11 @@ async fn answer_of(question: &mut Option<Question<'_>>) -> Option<TimedVerdict> 
     }
 }
 
-/// Resolves when a drain has no more time for an undecided client. One that has sent nothing gets none, unless another
-/// process has taken over the listeners.
-pub(super) async fn drain_deadline<R: Router, O: Observer>(shared: &EngineShared<R, O>, is_silent: bool) {
+/// Resolves when a drain has no more time for an undecided client: at once unless `has_time`, or unless another process has
+/// taken over the listeners.
+pub(super) async fn drain_deadline<R: Router, O: Observer>(shared: &EngineShared<R, O>, has_time: bool) {
     let since = shared.shutdown.begun().await;
-    if !is_silent || shared.shutdown.has_successor() {
+    if has_time || shared.shutdown.has_successor() {
         Box::pin(sleep_until(since + shared.config.undecided_drain)).await;
     }
 }
@@ -375,7 +379,7 @@ async fn unless_drained<R: Router, O: Observer, T>(
     tokio::select! {
         biased;
         answer = unless_reset(socket, question) => answer,
-        () = drain_deadline(shared, false) => Err(End::Undecided),
+        () = drain_deadline(shared, true) => Err(End::Undecided),
     }
 }
 

@@ -69,7 +69,7 @@ impl<R, O> EngineShared<R, O> {
     }
 }
 
-/// What belongs to one connection. Together, so that a session keeps one reference.
+/// The state of one connection, together so that a session keeps one reference.
 pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) record: ConnectionRecord,

@@ -88,7 +88,7 @@ impl<R: Router, O: Observer> Undecided<'_, R, O> {
         let done = tokio::select! {
             biased;
             done = complete => done,
-            () = drain_deadline(shared, false) => return Err(End::Undecided),
+            () = drain_deadline(shared, true) => return Err(End::Undecided),
         };
         if let Err(error) = done {
             let _ = timeout(shared.config.linger, handshake.send_alert(socket, &error)).await;
