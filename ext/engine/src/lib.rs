@@ -35,7 +35,7 @@
 //! engine.join();
 //! # Ok::<(), proxymachine_engine::Error>(())
 //! ```
-#![deny(unsafe_code)] // Except in net/sys.rs
+#![deny(unsafe_code)] // Except in net/registration.rs and net/sys.rs
 #![warn(missing_docs)]
 
 pub mod config;

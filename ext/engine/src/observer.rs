@@ -104,8 +104,8 @@ pub trait Observer: Send + Sync + 'static {
     /// further ones are.
     fn source_over_limit(&self, _worst: &WorstSource) {}
 
-    /// This engine thread has freed memory of many connections that have become quiet. An allocator may give it back to
-    /// the system.
+    /// Many connections of this engine thread have become quiet, and have freed memory, which an allocator may give back
+    /// to the system.
     fn memory_freed(&self) {}
 
     /// This engine thread has ended and sends no more events.

@@ -1,4 +1,4 @@
-//! Failures that end a thread or the process: one line on standard error, and never a stack.
+//! Reports a panic: one line on standard error, and never a stack.
 
 use std::io::Write;
 use std::panic::{self, PanicHookInfo};

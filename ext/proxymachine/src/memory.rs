@@ -8,11 +8,12 @@ use std::alloc::{GlobalAlloc, Layout};
 #[global_allocator]
 static ALLOCATOR: OrExit<mimalloc::MiMalloc> = OrExit(mimalloc::MiMalloc);
 
-/// Gives memory that this thread has freed back to the system. The allocator does so by itself only while the thread goes
-/// on to allocate.
+/// Gives freed memory back to the system: this thread's, that of threads that have ended, and what the allocator keeps for
+/// the whole process. The allocator does so by itself only while its threads go on to allocate. Takes milliseconds with
+/// 100,000 connections.
 pub fn give_back() {
     #[cfg(not(sanitized))]
-    // SAFETY: the function has no conditions; the heap is this thread's.
+    // SAFETY: any thread may call the function at any time outside of the allocator.
     unsafe {
         libmimalloc_sys::mi_collect(true);
     }

@@ -36,8 +36,12 @@ const MAX_SKIPPED: usize = 1024;
 /// The tick at which a parked connection is due.
 const NEVER: u32 = u32::MAX;
 
-/// So many connections leave memory behind that is worth giving back: a third of a thousand bytes each.
+/// Parked connections after which memory is given back: each has freed 256 or 512 bytes.
 const WORTH_FREEING: usize = 256;
+
+/// Ticks from one time that memory is given back to the next. Where all connections fall silent and wake together, it comes
+/// and goes with them.
+const FREEING_INTERVAL: u32 = 4;
 
 /// Places that a thread has room for from the start.
 const CAPACITY: usize = 1024;
@@ -56,8 +60,10 @@ pub(crate) struct Lot {
     queue: VecDeque<(Key, u32)>,
     /// Counts the ticks while places wait: enough numbers for 68 years.
     tick: u32,
-    /// Connections that were parked since their memory was last given back.
+    /// Connections that were parked since memory was last given back.
     parked: usize,
+    /// The tick from which on memory may be given back.
+    freeing_due: u32,
     /// Wakes [`drive`], which sleeps while the queue is empty.
     driver: Waker,
 }
@@ -71,12 +77,12 @@ struct Entry {
     is_due: bool,
 }
 
-/// What a turn leaves.
+/// The result of a turn.
 #[derive(Default)]
 struct Turn {
     /// Whether there may be more to do at once.
     has_more: bool,
-    /// Whether much memory was freed since the last turn that said so.
+    /// Whether it is time to give back the memory of parked connections.
     has_freed: bool,
 }
 
@@ -174,7 +180,7 @@ impl Lot {
     pub(crate) fn open() -> io::Result<Self> {
         let epoll = register(epoll::create(epoll::CreateFlags::CLOEXEC)?, Interest::READABLE)?;
         let (places, queue) = (Slab::with_capacity(CAPACITY), VecDeque::with_capacity(CAPACITY));
-        Ok(Self { epoll, places, queue, tick: 0, parked: 0, driver: Waker::noop().clone() })
+        Ok(Self { epoll, places, queue, tick: 0, parked: 0, freeing_due: 0, driver: Waker::noop().clone() })
     }
 
     fn enter(&mut self, waker: Waker) -> Option<Key> {
@@ -201,17 +207,23 @@ impl Lot {
     fn turn(&mut self, cx: &mut Context<'_>, ticker: &mut Ticker) -> Turn {
         self.driver.clone_from(cx.waker());
         let mut has_freed = false;
-        while ticker.poll(cx, !self.queue.is_empty()).is_ready() {
-            self.tick += 1;
-            has_freed = has_freed || self.parked >= WORTH_FREEING;
-        }
-        if has_freed {
-            self.parked = 0;
+        while ticker.poll(cx, !self.queue.is_empty() || self.parked >= WORTH_FREEING).is_ready() {
+            has_freed |= self.tick();
         }
         let has_events = self.poll_events(cx).is_ready();
         let has_more = self.wake_due();
         self.shrink();
         Turn { has_more: has_more || has_events, has_freed }
+    }
+
+    /// Counts a tick. Returns whether it is time to give memory back.
+    fn tick(&mut self) -> bool {
+        self.tick += 1;
+        let has_freed = self.parked >= WORTH_FREEING && self.tick >= self.freeing_due;
+        if has_freed {
+            (self.parked, self.freeing_due) = (0, self.tick + FREEING_INTERVAL);
+        }
+        has_freed
     }
 
     /// Wakes the tasks whose sockets have an event. Ready if there may be more.
@@ -286,8 +298,8 @@ pub(super) fn forget(fd: BorrowedFd<'_>) {
     with_lot(|lot| epoll::delete(lot.epoll.get_ref(), fd).ok());
 }
 
-/// Parks the quiet connections of this thread. Without this task none are parked. Calls `freed` when that has freed much
-/// memory.
+/// Parks the quiet connections of this thread. Without this task none are parked. Calls `freed` when many connections have
+/// been parked, each of which has freed memory.
 pub(crate) async fn drive(lot: Lot, freed: impl Fn()) {
     LOT.set(Some(lot));
     let mut ticker = Ticker::default();
