@@ -47,6 +47,15 @@ RSpec.describe "Dry runs:" do
       end
     end
 
+    ["*", "<any>", "<broadcast>"].each do |host|
+      it "reports #{host}, which Ruby takes for an address and the engine for a name, as the start does" do
+        check = run("proxy { :close }", "-t", "-h", host, "-p", "0")
+        expect(check).to match ["", /\Aproxymachine: cannot listen on .*: Name or service not known/, 1]
+        expect(run("proxy { :close }", "-h", host, "-p", "0"))
+          .to match ["", /\Aproxymachine: cannot resolve .*: Name or service not known/, 1]
+      end
+    end
+
     it "does not touch the file of a Unix socket" do
       path = File.join(dir, "socket")
       UNIXServer.open(path) do

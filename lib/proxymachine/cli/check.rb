@@ -68,8 +68,16 @@ class ProxyMachine
           host, port = Config::Address.tcp(address)
           raise ArgumentError, "expected host:port, unix:/path or unix:@name" unless host
 
-          bind_any(Addrinfo.getaddrinfo(host, port, nil, :STREAM, nil, Socket::AI_PASSIVE))
+          bind_any(look_up(host).map { |found| Addrinfo.tcp(found.ip_address, port) })
         end
+      end
+
+      # Resolves as the engine does. Ruby's library takes "<any>" and "<broadcast>" for addresses, and with a port the
+      # system's takes "*" for one.
+      def look_up(host)
+        raise SocketError, "Name or service not known" if host.start_with?("<")
+
+        Addrinfo.getaddrinfo(host, nil, nil, :STREAM)
       end
 
       # Needs one address of a name only: the name may have an IPv6 address on a machine without IPv6.
