@@ -2,42 +2,29 @@
 
 require "optparse"
 require "tmpdir"
+require_relative "kernel_memory"
+require_relative "crowd/generators"
+require_relative "crowd/measurement"
+require_relative "crowd/process_tree"
+require_relative "crowd/proxies"
 
 module Bench
-  # A process that takes steps on its standard input, and reports each in a line of JSON.
-  class Steps
-    def initialize(command)
-      @command = command
-      @io = IO.popen(command, "r+")
-    end
-
-    def run(step, limit: 600)
-      @io.puts(step)
-      line = Timeout.timeout(limit) { @io.gets }
-      raise Error, "#{step}: the load generator has ended" unless line
-
-      JSON.parse(line, symbolize_names: true)
-    end
-
-    def finish
-      @io.close
-    end
-  end
-
-  # Many connections at once: the memory of the proxy and of the kernel, the time to open, wake-ups while nothing moves,
-  # the latency of those that talk, and, for this tree, a reload and an upgrade with all of them there.
+  # Many connections at once, in as many processes as the limit of descriptors requires.
   class Crowd
-    # Talkers send this long, and nothing moves for as long.
-    SECONDS = 10
-    # Descriptors of a process for each connection, and in reserve.
-    DESCRIPTORS = [2, 1000].freeze
+    # Descriptors that a process has beside those of its connections.
+    RESERVE = 400
+    # Limit of the time for one peer.
+    LIMIT = 900
 
     def self.from(words)
-      options = { count: 100_000, peers: %w[ours haproxy] }
+      options = { count: 100_000, peers: %w[direct ours haproxy] }
       parser = OptionParser.new do |o|
-        o.banner = "Usage: bench/crowd [options]   (root, for the limit of descriptors)"
+        o.banner = "Usage: bench/crowd [options]"
         o.on("--connections N", Integer, "default: 100000") { |v| options[:count] = v }
-        o.on("--peers NAMES", Array, "default: ours,haproxy") { |v| options[:peers] = v }
+        o.on("--workers N", Integer, "processes of the proxy; default: as the descriptors require") do |v|
+          options[:workers] = v
+        end
+        o.on("--peers NAMES", Array, "default: direct,ours,haproxy") { |v| options[:peers] = v }
       end
       parser.parse!(words)
       new(**options)
@@ -45,100 +32,57 @@ module Bench
       raise Error, e.message
     end
 
-    def initialize(count:, peers:)
+    def initialize(count:, peers:, workers: nil)
       @count = count
       @peers = peers.select { |name| Peer.all.fetch(name) { raise Error, "no peer #{name}" }.missing.nil? }
+      raise_descriptor_limit
+      @per_process = (Process.getrlimit(:NOFILE).first - RESERVE) / 2
+      # A twentieth more, since the kernel does not spread the connections evenly.
+      @workers = workers || (count * 1.05 / @per_process).ceil
       @processors = CpuPinning.new
       @load_generator = LoadGenerator.new(@processors)
     end
 
-    # Yields the lines of a Markdown table.
+    # Yields the parts of a Markdown report.
     def run
-      raise_descriptor_limit
       @load_generator.build
-      columns = @peers.map { |name| measure(name) }
-      yield "| #{@count} connections | #{@peers.join(" | ")} |"
-      yield "| --- #{"| --- " * @peers.size}|"
-      columns.first.each_key do |row|
-        yield "| #{row} | #{columns.map { |column| column.fetch(row, "") }.join(" | ")} |"
+      yield Report.new(Machine.facts(@processors), {}, {}).to_s
+      columns = @peers.to_h { |name| [name, Timeout.timeout(LIMIT) { measure(name) }] }
+      subtract_kernel_memory(columns)
+      yield "\n| #{@count} connections | #{columns.keys.join(" | ")} |\n| --- #{"| --- " * columns.size}|"
+      columns.values.flat_map(&:keys).uniq.each do |row|
+        yield "| #{row} | #{columns.values.map { |column| column.fetch(row, "") }.join(" | ")} |"
       end
     end
 
     private
 
+    # One process is simpler than several, but only few users may raise their limit.
     def raise_descriptor_limit
-      wanted = (@count * DESCRIPTORS.first) + DESCRIPTORS.last
       hard = Process.getrlimit(:NOFILE).last
-      Process.setrlimit(:NOFILE, wanted, [wanted, hard].max)
+      wanted = [(@count * 2.1).ceil + RESERVE, hard].max
+      Process.setrlimit(:NOFILE, wanted, wanted)
     rescue Errno::EPERM, Errno::EINVAL
-      raise Error, "#{wanted} descriptors are needed: run as root, and see fs.nr_open"
+      Process.setrlimit(:NOFILE, hard, hard)
     end
 
     def measure(name)
       Dir.mktmpdir("bench") do |directory|
         setting = Peer::Setting.new(config: "crowd", backend: Ports.free, port: Ports.free, directory: directory)
-        peer = Peer.all.fetch(name).start(setting, @processors.proxy)
-        steps = Steps.new(@load_generator.command("crowd", target: setting.port, backend: setting.backend,
-                                                           pid: peer.pid))
-        figures(steps).merge(name == "ours" ? changes(steps, peer, setting) : {})
+        proxy = Proxies.start(name, setting, @processors.proxy, @workers)
+        generators = Generators.new(@load_generator, setting, @count, @per_process, direct: proxy.nil?)
+        Measurement.new(name, proxy, generators, @count).rows
       ensure
-        steps&.finish
-        peer&.stop
+        generators&.stop
+        proxy&.stop
       end
     end
 
-    def figures(steps)
-      steps.run("open 100")
-      few = steps.run("talk #{SECONDS}")
-      before = Machine.kernel_memory
-      opened = steps.run("open #{@count}")
-      kernel = Machine.kernel_memory - before
-      idle = steps.run("idle #{SECONDS}")
-      many = steps.run("talk #{SECONDS}")
-      { "opened per second" => opened[:rate].round, "CPU us to open one" => opened[:cpu_us].round(1),
-        "process, bytes each" => opened[:bytes_each],
-        "kernel, bytes each, both ends of both connections" => (kernel / (@count - 100.0)).round,
-        "wake-ups per second while idle" => idle[:wakeups_per_s], "CPU us per second while idle" => idle[:cpu_us_per_s],
-        "1,000 messages per second, p99 us: 100 connections" => few[:p99_us],
-        "1,000 messages per second, p99 us: all connections, one in a hundred talks" => many[:p99_us],
-        "messages late, errors" => "#{many[:late]}, #{many[:errors]}" }
-    end
-
-    # A reload and an upgrade with all connections there, and the end of the old process when they leave.
-    def changes(steps, peer, setting)
-      log = File.join(setting.directory, "#{setting.port}.log")
-      loads = -> { File.read(log).scan("config loaded").size }
-      figures = { "seconds to reload" => seconds_until(loads, 2) { Process.kill("HUP", peer.pid) },
-                  "seconds until the upgraded process has loaded" =>
-                    seconds_until(loads, 3) { Process.kill("USR2", peer.pid) } }
-      after = steps.run("talk 2")
-      figures["errors after both"] = after[:errors]
-      ended = -> { peer.wait(0) ? 1 : 0 }
-      figures["seconds until all have left and the old process has ended"] =
-        seconds_until(ended, 1) { steps.run("close") }
-      figures
-    ensure
-      successors(peer.pid).each { |pid| Process.kill("KILL", pid) }
-    end
-
-    # The processes that an upgrade started.
-    def successors(pid)
-      File.read("/proc/#{pid}/task/#{pid}/children").split.map(&:to_i)
-    rescue SystemCallError
-      []
-    end
-
-    # Calls the block, and returns the time until `count` has become `wanted`.
-    def seconds_until(count, wanted, limit: 60)
-      started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-      yield
-      until count.call >= wanted
-        taken = Process.clock_gettime(Process::CLOCK_MONOTONIC) - started
-        raise Error, "not done after #{limit} s" if taken > limit
-
-        sleep 0.05
-      end
-      (Process.clock_gettime(Process::CLOCK_MONOTONIC) - started).round(2)
+    # Without a proxy there are two sockets, with one there are four.
+    def subtract_kernel_memory(columns)
+      row = Measurement::KERNEL
+      direct = columns.dig("direct", row) or return
+      columns.except("direct").each_value { |column| column["#{row}, the proxy's two"] = column[row] - direct }
     end
   end
 end

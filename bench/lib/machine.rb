@@ -33,12 +33,6 @@ module Bench
       Peer.all.reject { |_, peer| peer.missing }.transform_values(&:version).compact
     end
 
-    # The kernel's objects and the pages of socket buffers, in bytes (proc_meminfo(5), proc_net(5)).
-    def kernel_memory
-      slab = File.read("/proc/meminfo")[/^Slab:\s+(\d+) kB/, 1].to_i * 1024
-      slab + (File.read("/proc/net/sockstat")[/^TCP:.* mem (\d+)/, 1].to_i * 4096)
-    end
-
     def git(*words)
       IO.popen(["git", "-C", ROOT, *words], err: File::NULL, &:read).strip
     rescue SystemCallError

@@ -9,7 +9,7 @@ module Bench
     end
 
     def supports?(config)
-      config == "route"
+      %w[route crowd].include?(config)
     end
 
     def start(_setting, _prefix)

@@ -23,8 +23,8 @@ module Bench
     LOG = ["log stdout format raw local0", "option tcplog"].freeze
     EIGHT = (1..8).map { |number| "server s#{number} 127.2.0.#{number}:%<port>d check inter 2s" }
     SERVERS = { "upstream" => ["balance leastconn", *EIGHT],
-                "crowd" => (1..20).map { |number| "server s#{number} 127.2.0.#{number}:%<port>d" } +
-                           (1..20).map { |number| "use-server s#{number} if { src 127.1.0.#{number} }" } }.freeze
+                "crowd" => (1..60).map { |number| "server s#{number} 127.2.0.#{number}:%<port>d" } +
+                           (1..60).map { |number| "use-server s#{number} if { src 127.1.0.#{number} }" } }.freeze
 
     # connections:: a lower limit, because spliced connections take descriptors for pipes, too
     # newest:: whether the program of bench/peers is preferred to that on the PATH

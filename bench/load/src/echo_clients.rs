@@ -24,8 +24,8 @@ pub struct EchoClients {
     verb: &'static str,
     target: SocketAddr,
     tls: Tls,
-    /// See [`EchoClients::spread`].
-    per_source: Option<usize>,
+    /// The clients' address, if it is not the system's choice.
+    source: Option<Ipv4Addr>,
     echo_clients: Vec<EchoClient>,
     stream: Stream,
     scratch: Vec<u8>,
@@ -37,12 +37,12 @@ impl EchoClients {
     pub fn new(target: SocketAddr, verb: &'static str, tls: Tls) -> Self {
         let (echo_clients, ready) = (Vec::new(), Vec::new());
         let scratch = vec![0; 256 * 1024];
-        Self { verb, target, tls, per_source: None, echo_clients, stream: Stream::new(), scratch, ready }
+        Self { verb, target, tls, source: None, echo_clients, stream: Stream::new(), scratch, ready }
     }
 
-    /// Lets so many clients connect from 127.1.0.1, as many from 127.1.0.2, and so on.
-    pub fn spread(self, per_source: usize) -> Self {
-        Self { per_source: Some(per_source), ..self }
+    /// Lets the clients connect from an address.
+    pub fn from(self, source: Ipv4Addr) -> Self {
+        Self { source: Some(source), ..self }
     }
 
     pub fn len(&self) -> usize {
@@ -86,12 +86,9 @@ impl EchoClients {
 
     fn connect(&self, net: &Net) -> io::Result<Link> {
         let slot = self.len();
-        let socket = match self.per_source {
+        let socket = match self.source {
             None => net.connect(self.target, slot)?,
-            Some(count) => {
-                let source = u8::try_from(slot / count + 1).map_err(|_| broken("too many clients"))?;
-                net.connect_from(Ipv4Addr::new(127, 1, 0, source), self.target, slot)?
-            }
+            Some(source) => net.connect_from(source, self.target, slot)?,
         };
         socket.set_nodelay(true)?;
         self.tls.link(socket)

@@ -5,6 +5,7 @@ use mio::{Events, Interest, Poll, Token, event::Source};
 use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 /// A ready socket, and whether its peer has closed.
@@ -57,10 +58,11 @@ impl Net {
         Ok(socket)
     }
 
-    /// Connects from the local address `source`, since one address has too few ports for a crowd.
+    /// Connects from the local address `source`.
     pub fn connect_from(&self, source: Ipv4Addr, target: SocketAddr, token: usize) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
+        bind_address_no_port(&socket)?;
         socket.bind(&SocketAddr::from((source, 0)).into())?;
         match socket.connect(&target.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
@@ -70,6 +72,24 @@ impl Net {
         self.add(&mut socket, token)?;
         Ok(socket)
     }
+}
+
+/// Leaves the choice of the port to connect(2) (ip(7), `IP_BIND_ADDRESS_NO_PORT`). bind(2) would take milliseconds for it
+/// while thousands of ports are in TIME-WAIT.
+pub fn bind_address_no_port(socket: &Socket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let size = size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the option takes an int.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            size,
+        )
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The result of a non-blocking operation.

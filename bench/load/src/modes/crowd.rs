@@ -1,5 +1,8 @@
-//! A hundred thousand connections. Steps come on standard input, one in a line; each prints one line of JSON:
-//! `open N`, `idle SECONDS`, `talk SECONDS`, `close`, and `proxy PID` for another process to observe.
+//! One of several processes that hold many connections together, each with the backend of its own clients: the clients
+//! of 127.1.0.K are routed to 127.2.0.K, where process K listens. So each stays below its limit of descriptors.
+//!
+//! Steps come on standard input, one in a line; each prints one line of JSON: `open N`, `talk SECONDS`, `close`.
+//! Between steps the process sleeps.
 
 use super::{ModeResult, settle};
 use crate::args::Args;
@@ -7,22 +10,19 @@ use crate::backend::Backend;
 use crate::echo_clients::EchoClients;
 use crate::link::Tls;
 use crate::net::Net;
-use crate::probe::{Memory, Probe};
+use crate::probe::Usage;
 use crate::report::Report;
 use crate::samples::Samples;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-
-/// Clients of one source address, and connections of the proxy to one backend address: below the range of ephemeral
-/// ports (ip(7), `ip_local_port_range`).
-const PER_SOURCE: usize = 20_000;
 
 /// Connections that are opened at a time.
 const CONCURRENCY: usize = 256;
 
-/// One client in so many talks.
-const TALKER: usize = 100;
+/// Connections that are opened within the time limit of [`EchoClients::open`].
+const BATCH: usize = 2_000;
 
-/// Messages per second, of all talkers together.
+/// Messages per second, of all clients of this process together.
 const RATE: u32 = 1000;
 
 /// Limit of the time until the last echo.
@@ -31,39 +31,32 @@ const LAST_ECHO: Duration = Duration::from_secs(5);
 /// Limit of the time until the last connection has ended.
 const LAST_END: Duration = Duration::from_secs(60);
 
-const QUIET: Duration = Duration::from_secs(2);
-
 struct Crowd {
     net: Net,
     backend: Backend,
-    probe: Probe,
     clients: EchoClients,
-    empty: Memory,
 }
 
 pub fn run(args: &Args) -> ModeResult {
     let net = Net::new()?;
-    let backend = Backend::new(&net, args.everywhere()?)?;
-    let probe = Probe::new(args.get("pid", 0)?);
-    let clients = EchoClients::new(args.target()?, "GET", Tls::of(args, "tls")?).spread(PER_SOURCE);
-    let mut crowd = Crowd { net, backend, probe, clients, empty: probe.memory() };
+    let number: u8 = args.get("number", 1)?;
+    let address = SocketAddr::from(([127, 2, 0, number], args.backend()?.port()));
+    let backend = Backend::new(&net, address)?;
+    // Without a proxy, clients connect to the backend.
+    let target = if args.get("direct", false)? { address } else { args.target()? };
+    let new_clients = || Ok::<_, String>(EchoClients::new(target, "GET", Tls::of(args, "tls")?));
+    let source = Ipv4Addr::new(127, 1, 0, number);
+    let mut crowd = Crowd { net, backend, clients: new_clients()?.from(source) };
     for line in std::io::stdin().lines() {
         let line = line?;
         let (step, number) = line.split_once(' ').unwrap_or((&line, "0"));
         let number: usize = number.parse()?;
-        let seconds = Duration::from_secs(number as u64);
         let report = Report::new(step);
         match step {
             "open" => crowd.open(number, report)?,
-            "idle" => crowd.idle(seconds, report),
-            "talk" => crowd.talk(seconds, report)?,
-            "proxy" => {
-                crowd.probe = Probe::new(u32::try_from(number)?);
-                report
-            }
+            "talk" => crowd.talk(Duration::from_secs(number as u64), report)?,
             "close" => {
-                crowd.clients =
-                    EchoClients::new(args.target()?, "GET", Tls::of(args, "tls")?).spread(PER_SOURCE);
+                crowd.clients = new_clients()?.from(source);
                 crowd.wait_for_ends()?;
                 report
             }
@@ -75,18 +68,14 @@ pub fn run(args: &Args) -> ModeResult {
 }
 
 impl Crowd {
+    /// Opens connections until there are `count`.
     fn open(&mut self, count: usize, report: Report) -> Result<Report, Box<dyn std::error::Error>> {
         let from = self.clients.len();
-        let (started, before) = (Instant::now(), self.probe.usage());
-        // Each call of open() has a time limit.
-        for next in (from..count).step_by(PER_SOURCE / 4).skip(1).chain([count]) {
+        let started = Instant::now();
+        for next in (from..count).step_by(BATCH).skip(1).chain([count]) {
             self.clients.open(&mut self.net, &mut self.backend, next, CONCURRENCY)?;
         }
-        let report = report.work((count - from) as f64, started.elapsed(), self.probe.usage().since(before));
-        settle(&mut self.net, &mut self.backend, QUIET)?;
-        let rss = self.probe.memory().rss;
-        let each = rss.saturating_sub(self.empty.rss) as f64 / count as f64;
-        Ok(report.number("rss", rss).number("bytes_each", format_args!("{each:.0}")))
+        Ok(report.work((count - from) as f64, started.elapsed(), Usage::default()))
     }
 
     /// Serves the backend until all of its connections have ended.
@@ -101,22 +90,12 @@ impl Crowd {
         Ok(())
     }
 
-    fn idle(&mut self, time: Duration, report: Report) -> Report {
-        let (started, before) = (Instant::now(), self.probe.usage());
-        std::thread::sleep(time);
-        let (usage, seconds) = (self.probe.usage().since(before), started.elapsed().as_secs_f64());
-        report
-            .number("cpu_us_per_s", format_args!("{:.1}", usage.cpu_nanos as f64 / 1000.0 / seconds))
-            .number("wakeups_per_s", format_args!("{:.1}", usage.switches as f64 / seconds))
-    }
-
-    /// Lets one client in a hundred, but a hundred at least, send messages in turn at a fixed rate.
+    /// Lets the clients send messages in turn at a fixed rate.
     fn talk(&mut self, time: Duration, report: Report) -> Result<Report, Box<dyn std::error::Error>> {
         let all = self.clients.len();
-        let step = TALKER.min(all.div_ceil(TALKER));
         let mut waiting = vec![false; all];
         let mut samples = Samples::default();
-        let (started, before) = (Instant::now(), self.probe.usage());
+        let started = Instant::now();
         let (mut due, mut slot, mut late) = (started, 0, 0_u64);
         while started.elapsed() < time {
             if Instant::now() >= due {
@@ -127,14 +106,14 @@ impl Crowd {
                     waiting[slot] = true;
                     self.clients.send(slot, 64)?;
                 }
-                slot = if slot + step < all { slot + step } else { 0 };
+                slot = (slot + 1) % all;
             }
             self.clients.round(&mut self.net, &mut self.backend, Duration::ZERO, |slot, time| {
                 waiting[slot] = false;
                 samples.add(time);
             })?;
         }
-        let (time, usage) = (started.elapsed(), self.probe.usage().since(before));
+        let time = started.elapsed();
         let end = Instant::now() + LAST_ECHO;
         while waiting.contains(&true) && Instant::now() < end {
             self.clients.round(&mut self.net, &mut self.backend, Duration::ZERO, |slot, time| {
@@ -144,7 +123,7 @@ impl Crowd {
         }
         let missing = waiting.iter().filter(|waiting| **waiting).count() as u64;
         Ok(report
-            .work(samples.len() as f64, time, usage)
+            .work(samples.len() as f64, time, Usage::default())
             .latency(&mut samples)
             .number("late", late)
             .number("errors", self.backend.errors + missing))

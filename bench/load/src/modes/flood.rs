@@ -6,6 +6,7 @@
 
 use super::ModeResult;
 use crate::args::Args;
+use crate::net::bind_address_no_port;
 use crate::probe::Probe;
 use crate::report::Report;
 use crate::samples::Samples;
@@ -13,7 +14,6 @@ use socket2::{Domain, Socket, Type};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -111,23 +111,6 @@ fn ask(target: SocketAddr) -> io::Result<()> {
     let mut reply = [0; 5];
     client.read_exact(&mut reply)?;
     if &reply == b"hello" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
-}
-
-/// Leaves the choice of the port to connect(2) (ip(7), `IP_BIND_ADDRESS_NO_PORT`).
-fn bind_address_no_port(socket: &Socket) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    let size = size_of_val(&on) as libc::socklen_t;
-    // SAFETY: the descriptor is open, and the option takes an int.
-    let set = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_BIND_ADDRESS_NO_PORT,
-            (&raw const on).cast(),
-            size,
-        )
-    };
-    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Connects from an address of this machine. Closing resets the connection, so that no port stays in TIME-WAIT.
