@@ -16,7 +16,7 @@ RSpec.describe ProxyMachine::Upstreams::Checker do
   end
 
   def result
-    Timeout.timeout(10) { @results.pop }
+    Timeout.timeout(Eventually::DEADLINE) { @results.pop }
   end
 
   it "says what the block says" do

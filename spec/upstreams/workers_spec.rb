@@ -95,7 +95,8 @@ RSpec.describe "Upstreams with --workers:" do
     many = Backends.echo("b", host: "0.0.0.0")
     down = Array.new(1000) { |index| "127.1.#{index / 250}.#{(index % 250) + 1}:#{many.port}" }
     proxy = ProxyProcess.start(<<~RUBY, workers: 2)
-      upstream :db, #{down.inspect}, #{a.address.inspect}, :check => 3600, :rise => 1, :fall => 1
+      upstream :db, #{down.inspect}, #{a.address.inspect}, :check => 3600, :check_timeout => 60, :rise => 1,
+        :fall => 1
       upstream_check(:db) { |remote| remote == #{a.address.inspect} }
       proxy { :db }
     RUBY
