@@ -13,6 +13,8 @@ module Bench
   class Crowd
     # Descriptors that a process has beside those of its connections.
     RESERVE = 400
+    # A single process has the log level of the config, and would not log the end of a reload.
+    FEWEST_WORKERS = 2
     # Limit of the time for one peer.
     LIMIT = 900
 
@@ -21,7 +23,7 @@ module Bench
       parser = OptionParser.new do |o|
         o.banner = "Usage: bench/crowd [options]"
         o.on("--connections N", Integer, "default: 100000") { |v| options[:count] = v }
-        o.on("--workers N", Integer, "processes of the proxy; default: as the descriptors require") do |v|
+        o.on("--workers N", Integer, "of the proxy, two at least; default: as the descriptors require") do |v|
           options[:workers] = v
         end
         o.on("--peers NAMES", Array, "default: direct,ours,haproxy") { |v| options[:peers] = v }
@@ -38,7 +40,7 @@ module Bench
       raise_descriptor_limit
       @per_process = (Process.getrlimit(:NOFILE).first - RESERVE) / 2
       # A twentieth more, since the kernel does not spread the connections evenly.
-      @workers = workers || (count * 1.05 / @per_process).ceil
+      @workers = [workers || (count * 1.05 / @per_process).ceil, FEWEST_WORKERS].max
       @processors = CpuPinning.new
       @load_generator = LoadGenerator.new(@processors)
     end
