@@ -65,12 +65,18 @@ class Child
 
   def stop
     untrack
-    Process.kill(:KILL, -pid) if running?
+    kill
     @waiter.join(5)
     FileUtils.rm_rf(dir)
   end
 
   private
+
+  def kill
+    Process.kill(:KILL, -pid) if running?
+  rescue Errno::ESRCH
+    nil # It has just ended by itself.
+  end
 
   def log_file
     @stdout
