@@ -47,9 +47,10 @@ class ProxyMachine
 
     # Returns why the system or the config prevents a start, a reload or an upgrade.
     # @param exception [Exception]
-    # @return [String] its message, and the limit to raise if one was reached
+    # @return [String] its message, without the name of a C function of Ruby, and the limit to raise if one was reached
     def self.failure(exception)
       reason = message(exception)
+      reason = reason.sub(/ @ \w+(?= - |\z)/, "") if exception.is_a?(SystemCallError)
       is_refused_thread = exception.is_a?(ThreadError) && reason.include?("create Thread")
       [reason, *CURES[is_refused_thread ? Errno::EAGAIN : exception.class]].join(": ")
     end

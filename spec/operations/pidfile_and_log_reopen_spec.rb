@@ -27,7 +27,8 @@ RSpec.describe "Pidfile and log reopening:" do
   it "an unwritable pidfile is an error at the start" do
     child = ProxyProcess.new("proxy { :close }", args: ["-p", "0", "--pidfile", "/no/such/directory/pid"])
     expect(child.wait.exitstatus).to eq 1
-    expect(child.stderr).to match(%r{\Aproxymachine: cannot write the pidfile /no/such/directory/pid: })
+    reason = "No such file or directory - /no/such/directory/pid"
+    expect(child.stderr).to eq "proxymachine: cannot write the pidfile /no/such/directory/pid: #{reason}\n"
   end
 
   it "the pidfile belongs to the user that the server switches to, and an upgrade can write it" do
