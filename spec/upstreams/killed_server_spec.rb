@@ -5,7 +5,8 @@ RSpec.describe "A killed server:", :slow do
   running(:servers) { Array.new(3) { RedisServer.start } }
   running(:proxy) do
     addresses = servers.map(&:address)
-    ProxyProcess.start("upstream :cache, *#{addresses.inspect}, :check => 0.2\nproxy { :cache }", log: :terse)
+    config = "admin '127.0.0.1:0'\nupstream :cache, *#{addresses.inspect}, :check => 0.2\nproxy { :cache }"
+    ProxyProcess.start(config, log: :terse)
   end
 
   # A connection on which PING is answered by PONG.
@@ -33,6 +34,7 @@ RSpec.describe "A killed server:", :slow do
   end
 
   it "loses its own sessions only; no client is refused that comes a second later" do
+    await_checks
     sessions = Array.new(60) { connect.write("CLIENT SETNAME long\r\n") }
     expect(sessions.map { |session| session.read(5) }).to all eq "+OK\r\n"
     is_done = false
@@ -48,6 +50,15 @@ RSpec.describe "A killed server:", :slow do
     expect(refused.select { |began| began > at + 1 }).to be_empty
     expect(sessions.count { |session| ping(session) }).to eq 60 - lost
     expect(lost).to be_between(5, 40)
+  end
+
+  # Until a server has been checked, those that were found up get all clients.
+  def await_checks
+    eventually do
+      checks = Admin.status(proxy).fetch("upstreams").first.fetch("servers").map { |server| server["last_check"] }
+      expect(checks.size).to eq 3
+      expect(checks).to all be_positive
+    end
   end
 
   # The number of connections of a server, but that of redis-cli.
