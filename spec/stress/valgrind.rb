@@ -36,7 +36,7 @@ def backend
 end
 
 def await_port(output)
-  Timeout.timeout(120) { output.each_line { |line| return $1.to_i if line =~ /Listening on \S+:(\d+)$/ } }
+  Timeout.timeout(120) { output.each_line.lazy.filter_map { |line| line[/Listening on \S+:(\d+)/, 1] }.first }&.to_i
 end
 
 # Returns the reports whose stack reaches the extension before Ruby.
