@@ -23,15 +23,20 @@ module ForeignSockets
   # The process's sockets. Duplicates of one count once: the engine takes one of each listener when it starts, which may
   # be after the process has said that it listens.
   def count(pid)
-    Dir.children("/proc/#{pid}/fd").filter_map { |number| socket(pid, number) }.uniq.size
+    sockets(pid).uniq.size
   end
 
   # The port of one of the process's listening sockets, or nil.
   def listening_port(pid)
-    sockets = Dir.children("/proc/#{pid}/fd").filter_map { |number| socket(pid, number) }
+    own = sockets(pid)
     lines = %w[tcp tcp6].flat_map { |table| File.readlines("/proc/#{pid}/net/#{table}").drop(1) }
-    address = lines.map(&:split).find { |fields| fields[3] == "0A" && sockets.include?("socket:[#{fields[9]}]") }
+    address = lines.map(&:split).find { |fields| fields[3] == "0A" && own.include?("socket:[#{fields[9]}]") }
     address && address[1][/\h+\z/].hex
+  end
+
+  # Returns what names the socket behind each descriptor that has one.
+  def sockets(pid)
+    Dir.children("/proc/#{pid}/fd").filter_map { |number| socket(pid, number) }
   end
 
   # Returns what names the socket behind the descriptor, or nil when it is none.
