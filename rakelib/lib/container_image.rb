@@ -42,7 +42,7 @@ module ContainerImage
     raise "debootstrap failed in #{clean.dir}" unless clean.make
 
     folder = DebianFolder.new("base", parent: "tmp/container")
-    folder.copy(clean) or raise "cannot copy #{clean.dir} to #{folder.dir}"
+    folder.copy(clean)
     raise "cannot shrink #{folder.dir}" unless folder.run("sh", "-c", SLIM)
 
     container = buildah("from", "scratch").chomp

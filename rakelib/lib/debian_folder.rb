@@ -46,11 +46,12 @@ class DebianFolder
   end
 
   # Makes a copy of another folder, in place of an earlier one. What is mounted in it is not copied: /proc has files
-  # of hundreds of gigabytes.
+  # of hundreds of gigabytes. Raises if that fails.
   def copy(folder)
     FileUtils.rm_rf(dir)
     FileUtils.mkdir_p(File.dirname(dir))
-    system("cp", "--archive", "--one-file-system", "--reflink=auto", folder.dir, dir)
+    system("cp", "--archive", "--one-file-system", "--reflink=auto", folder.dir, dir) or
+      raise "cannot copy #{folder.dir} to #{dir}"
   end
 
   # Creates the folder, or updates its packages, because sid changes daily. Returns whether it succeeded.

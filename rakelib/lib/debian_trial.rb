@@ -36,7 +36,7 @@ module DebianTrial
 
   # Copies a clean folder, and installs the dependencies, because the script has no network.
   def prepare(folder, clean)
-    folder.copy(clean) or raise "cannot copy #{clean.dir} to #{folder.dir}"
+    folder.copy(clean)
     output(folder, "sh", "-c", INSTALL)
   end
 
