@@ -7,14 +7,12 @@
 
 require "socket"
 require "tempfile"
+require_relative "lib/kernel_memory"
 
 COUNT = Integer(ARGV.fetch(0, 3000))
 ROUNDS = 3
-PAGE = 4096
 EXECUTABLE = File.expand_path("../exe/proxymachine", __dir__)
-# The caches of a TCP socket with a descriptor that epoll watches.
-CACHES = %w[TCP sock_inode_cache filp dentry eventpoll_epi eventpoll_pwq tcp_bind_bucket tcp_bind2_bucket lsm_file_cache
-            lsm_inode_cache].freeze
+CACHES = Bench::KernelMemory::CACHES
 
 # Accepts connections and sends each CHUNK bytes; reads nothing after the first byte.
 class Backend
@@ -52,14 +50,11 @@ class Backend
   end
 end
 
-def slab
-  rows = File.readlines("/proc/slabinfo").drop(2).map(&:split)
-  rows.select { |row| CACHES.include?(row[0]) }.to_h { |row| [row[0], row[1].to_i * row[3].to_i] }
+# Bytes of the objects in use, by cache, and of the buffers.
+def usage
+  slabs = Bench::KernelMemory.slabs.slice(*CACHES)
+  [slabs.transform_values { |row| row[1] * row[3] }, Bench::KernelMemory.buffers]
 end
-
-def buffers = File.read("/proc/net/sockstat")[/^TCP:.* mem (\d+)/, 1].to_i * PAGE
-
-def usage = [slab, buffers]
 
 # Opens the connections, and yields when all are in the state.
 def connections(port, count)
