@@ -86,7 +86,7 @@ RSpec.describe "Limit of processes:" do
       proxy.await(/ERROR cannot start a worker: #{cure}\z/)
       expect(ask("x", proxy)).to eq "served"
       limit(proxy, 1000)
-      eventually { expect(File.read("/proc/#{proxy.pid}/task/#{proxy.pid}/children").split.size).to eq 2 }
+      eventually { expect(proxy.children.size).to eq 2 }
     end
 
     it "a drain ends a server that waits for room" do

@@ -210,7 +210,7 @@ RSpec.describe "Stalled log:" do
   end
 
   def workers_of(proxy)
-    File.read("/proc/#{proxy.pid}/task/#{proxy.pid}/children").split.select do |pid|
+    proxy.children.select do |pid|
       File.read("/proc/#{pid}/cmdline").match?(/ - worker /)
     end
   rescue SystemCallError

@@ -40,7 +40,7 @@ RSpec.describe "Workers:" do
 
   # The process ids of the workers.
   def workers(pid = proxy.pid)
-    File.read("/proc/#{pid}/task/#{pid}/children").split.map(&:to_i)
+    proxy.children(pid)
   end
 
   def worker_that_answers

@@ -68,7 +68,7 @@ RSpec.describe "--workers:" do
   def ports_of(config)
     ports
     line = reload(config)
-    eventually { expect(File.read("/proc/#{proxy.pid}/task/#{proxy.pid}/children").split.size).to eq 2 }
+    eventually { expect(proxy.children.size).to eq 2 }
     line.scan(/:(\d+)\b/).flatten.map(&:to_i).last(2)
   end
 

@@ -56,6 +56,11 @@ class Child
     @waiter.alive?
   end
 
+  # The process ids of the children of a process that its main thread has started, such as workers.
+  def children(parent = pid)
+    File.read("/proc/#{parent}/task/#{parent}/children").split.map(&:to_i)
+  end
+
   # Waits for the process to end and returns its Process::Status.
   def wait(within: Eventually::DEADLINE)
     raise "process #{pid} still runs after #{within} s" unless @waiter.join(within)
