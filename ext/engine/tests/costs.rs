@@ -114,17 +114,21 @@ fn round_trip(client: &mut TcpStream) {
     client.read_exact(&mut reply).unwrap();
 }
 
+/// Returns how many bytes the engine holds more than `before` for each of the [`IDLE`] connections.
+fn held(before: isize) -> isize {
+    (LIVE.load(Relaxed) - before) / IDLE as isize
+}
+
 /// Waits until the engine holds at most `limit` bytes more than `before` for each of the [`IDLE`] connections, ten seconds at
 /// most. Returns how many it holds.
 fn lowest(before: isize, limit: isize) -> isize {
     for _ in 0..100 {
-        let each = (LIVE.load(Relaxed) - before) / IDLE as isize;
-        if each <= limit {
-            return each;
+        if held(before) <= limit {
+            break;
         }
         thread::sleep(Duration::from_millis(100));
     }
-    (LIVE.load(Relaxed) - before) / IDLE as isize
+    held(before)
 }
 
 #[test]
@@ -162,7 +166,7 @@ fn connections_are_small_and_messages_allocate_nothing() {
     let before = LIVE.load(Relaxed);
     let mut idle: Vec<_> = (0..IDLE).map(|_| TcpStream::connect(proxy).unwrap()).collect();
     idle.iter_mut().for_each(round_trip);
-    let each = (LIVE.load(Relaxed) - before) / IDLE as isize;
+    let each = held(before);
     assert!(each <= PER_IDLE_CONNECTION, "{each} bytes for an idle connection");
 
     let each = lowest(before, PER_PARKED_CONNECTION);
