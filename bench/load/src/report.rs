@@ -18,14 +18,21 @@ impl Report {
         self
     }
 
+    /// Adds the rate of `units` in `time`.
+    #[must_use]
+    pub fn rate(self, units: f64, time: Duration) -> Self {
+        let seconds = time.as_secs_f64();
+        self.number("units", units)
+            .number("seconds", format_args!("{seconds:.4}"))
+            .number("rate", format_args!("{:.1}", units / seconds))
+    }
+
     /// Adds the rate of `units` in `time`, and their cost for the proxy.
     #[must_use]
     pub fn work(self, units: f64, time: Duration, usage: Usage) -> Self {
         let each = units.max(f64::MIN_POSITIVE);
         let seconds = time.as_secs_f64();
-        self.number("units", units)
-            .number("seconds", format_args!("{seconds:.4}"))
-            .number("rate", format_args!("{:.1}", units / seconds))
+        self.rate(units, time)
             .number("cpu_us", format_args!("{:.4}", usage.cpu_nanos as f64 / 1000.0 / each))
             .number("cpu_share", format_args!("{:.4}", usage.cpu_nanos as f64 / 1e9 / seconds))
             .number("switches", format_args!("{:.4}", usage.switches as f64 / each))

@@ -10,7 +10,6 @@ use crate::backend::Backend;
 use crate::echo_clients::EchoClients;
 use crate::link::Tls;
 use crate::net::Net;
-use crate::probe::Usage;
 use crate::report::Report;
 use crate::samples::Samples;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -75,7 +74,7 @@ impl Crowd {
         for next in (from..count).step_by(BATCH).skip(1).chain([count]) {
             self.clients.open(&mut self.net, &mut self.backend, next, CONCURRENCY)?;
         }
-        Ok(report.work((count - from) as f64, started.elapsed(), Usage::default()))
+        Ok(report.rate((count - from) as f64, started.elapsed()))
     }
 
     /// Serves the backend until all of its connections have ended.
@@ -123,7 +122,7 @@ impl Crowd {
         }
         let missing = waiting.iter().filter(|waiting| **waiting).count() as u64;
         Ok(report
-            .work(samples.len() as f64, time, Usage::default())
+            .rate(samples.len() as f64, time)
             .latency(&mut samples)
             .number("late", late)
             .number("errors", self.backend.errors + missing))
