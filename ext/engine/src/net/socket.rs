@@ -54,11 +54,15 @@ const WAS_RESET: u8 = 2;
 /// a call: the next write reports EPIPE, and a read an ordinary end.
 const WAS_SPLICED_TO: u8 = 4;
 
-/// The socket was parked, and was not read since. The runtime learns only in its next turn what is there.
+/// The socket was accepted or parked, and was not read since. The runtime learns only in its next turn what is there.
 const TRY_READ: u8 = 8;
 
-/// The socket was parked, and was not written to since.
+/// The socket was accepted or parked, and was not written to since.
 const TRY_WRITE: u8 = 16;
+
+/// `TCP_NODELAY` is to be set before the next write. The first write does not need it: Nagle's algorithm holds a small
+/// packet back only while an earlier small one is unacknowledged (tcp(7); Minshall's variant, which Linux has).
+const DELAYS: u8 = 32;
 
 /// Whether a forked child of this process may hold copies of the sockets.
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -88,6 +92,32 @@ impl Socket {
     /// If the runtime's epoll instance refuses it.
     pub fn new(socket: impl Into<OwnedFd>, is_tcp: bool) -> io::Result<Self> {
         Registration::new(socket.into(), ALL, if is_tcp { TCP } else { 0 }).map(Self)
+    }
+
+    /// Registers a nonblocking socket that was just accepted. The client's first bytes are often there already.
+    ///
+    /// # Errors
+    /// If the runtime's epoll instance refuses it.
+    pub(crate) fn accepted(socket: impl Into<OwnedFd>, is_tcp: bool) -> io::Result<Self> {
+        let socket = Self::new(socket, is_tcp)?;
+        socket.set(TRY_READ | TRY_WRITE);
+        Ok(socket)
+    }
+
+    /// Sends the first bytes at once, and the following ones as well: see [`DELAYS`].
+    pub(crate) fn write_first(&self, data: &[u8]) -> io::Result<usize> {
+        if cfg!(target_os = "linux") && self.is_tcp() {
+            self.set(DELAYS);
+        }
+        write_now(self, data)
+    }
+
+    /// Called before each write but the first.
+    fn send_without_delay(&self) {
+        if self.has(DELAYS) {
+            self.0.flags.fetch_and(!DELAYS, Relaxed);
+            let _ = SockRef::from(self).set_tcp_nodelay(true); // Fails only where the write fails, too.
+        }
     }
 
     pub(crate) fn is_tcp(&self) -> bool {
@@ -122,8 +152,9 @@ impl Socket {
 
     /// Writes as many bytes as the socket takes.
     pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
+        self.send_without_delay();
         let write = || write_now(self.as_fd(), data);
-        self.after_parking(TRY_WRITE, write).unwrap_or_else(|| self.try_io(Interest::WRITABLE, write))
+        self.without_waiting(TRY_WRITE, write).unwrap_or_else(|| self.try_io(Interest::WRITABLE, write))
     }
 
     /// Calls `operation` if the socket is known to be ready for it.
@@ -160,9 +191,10 @@ impl Socket {
         }
     }
 
-    /// Records that splice(2) writes to the socket.
+    /// Called before splice(2) writes to the socket.
     #[cfg(target_os = "linux")]
     pub(crate) fn record_splice(&self) {
+        self.send_without_delay();
         self.set(WAS_SPLICED_TO);
     }
 
@@ -255,9 +287,13 @@ impl Socket {
         }
     }
 
-    /// Calls `operation` for the first time after the socket was parked, without waiting for its readiness. Returns `None`
-    /// if the socket is to be waited for.
-    fn after_parking<T>(&self, flag: u8, operation: impl FnOnce() -> io::Result<T>) -> Option<io::Result<T>> {
+    /// Calls `operation` for the first time after the socket was accepted or parked, without waiting for its readiness.
+    /// Returns `None` if the socket is to be waited for.
+    fn without_waiting<T>(
+        &self,
+        flag: u8,
+        operation: impl FnOnce() -> io::Result<T>,
+    ) -> Option<io::Result<T>> {
         if !self.has(flag) {
             return None;
         }
@@ -288,7 +324,7 @@ impl Stream for Socket {
         let mut has_ended = false;
         let poll_ready =
             || self.io()?.poll_read_ready(cx).map_ok(|guard| has_ended = guard.ready().is_read_closed());
-        let count = match self.after_parking(TRY_READ, || receive(self.as_fd(), buffer)) {
+        let count = match self.without_waiting(TRY_READ, || receive(self.as_fd(), buffer)) {
             Some(read) => read,
             None => ready!(poll_until_done(poll_ready, || self.try_read(buffer))),
         }?;
@@ -306,9 +342,10 @@ impl Stream for Socket {
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, data: &[u8], is_last: bool) -> Poll<io::Result<usize>> {
+        self.send_without_delay();
         let flags = if is_last { SEND | MORE } else { SEND };
         let write = || Ok(send(self.as_fd(), data, flags)?);
-        let written = match self.after_parking(TRY_WRITE, write) {
+        let written = match self.without_waiting(TRY_WRITE, write) {
             Some(written) => written,
             None => ready!(poll_until_done(
                 || self.poll_write_ready(cx),
