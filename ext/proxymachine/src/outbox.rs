@@ -1,7 +1,8 @@
 //! The outbox of an engine thread: collects the events of one turn of the event loop and sends them as one
 //! batch.
 //!
-//! Waking the Ruby thread costs more than a call of a block. A batch needs one wake-up for many calls.
+//! Waking the Ruby thread costs more than a call of a block. A batch needs one wake-up for many calls. A large batch
+//! costs more again: what the first of its connections need has left the processor's cache when their answers come.
 
 use std::cell::RefCell;
 use std::mem;
@@ -21,16 +22,18 @@ thread_local! {
 
 /// Sends an event at the end of this turn. Must be called on an engine thread.
 pub fn post(mailbox: &Arc<Mailbox>, event: Event) {
-    let is_first = OUTBOX.with_borrow_mut(|outbox| {
+    let count = OUTBOX.with_borrow_mut(|outbox| {
         outbox.push(event);
-        outbox.len() == 1
+        outbox.len()
     });
-    if is_first {
+    if count == 1 {
         let mailbox = Arc::clone(mailbox);
         tokio::spawn(async move {
             end_of_turn().await;
             flush(&mailbox, Some(Handle::current()));
         });
+    } else if count == MAX_BATCH {
+        flush(mailbox, Some(Handle::current()));
     }
 }
 
@@ -52,7 +55,7 @@ async fn end_of_turn() {
     let mut previous = 0;
     loop {
         let posted = OUTBOX.with_borrow(Vec::len);
-        if posted == previous || posted >= MAX_BATCH {
+        if posted == previous {
             return;
         }
         previous = posted;

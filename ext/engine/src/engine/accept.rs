@@ -19,8 +19,9 @@ use crate::{Client, Endpoint, Listener, Observer, Router, Socket, session};
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Clients accepted from the queue of a removed listener before other connections get a turn.
-const ACCEPTS_PER_TURN: usize = 64;
+/// Clients accepted before other connections get a turn. The kernel's queue keeps the others: if all were accepted at
+/// once, what each needs would have left the processor's cache when its next step comes.
+const ACCEPTS_PER_TURN: usize = 32;
 
 /// The listeners, and the state for the connections that they accept, until the next reload.
 pub(crate) struct ServingConfig<R, O> {
@@ -99,14 +100,25 @@ async fn accept<R: Router, O: Observer>(
             _ = configs.changed() => break,
             accepted = accept_one(&listener, &endpoint, &shared) => accepted,
         };
-        match accepted {
-            Ok(accepted) => serve(accepted),
-            Err(error) if is_aborted(&error) => {}
-            Err(error) => {
-                count_failure(&error, &endpoint);
-                shared.observer.accept_failed(&error);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+        let mut next = Some(accepted);
+        let mut count = 0;
+        while let Some(accepted) = next {
+            match accepted {
+                Ok(accepted) => serve(accepted),
+                Err(error) if is_aborted(&error) => {}
+                Err(error) => {
+                    count_failure(&error, &endpoint);
+                    shared.observer.accept_failed(&error);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    break;
+                }
             }
+            count += 1;
+            if count == ACCEPTS_PER_TURN {
+                tokio::task::yield_now().await;
+                break;
+            }
+            next = accept_another(&listener, &shared);
         }
     }
     if shared.shutdown.is_draining() && !shared.shutdown.has_successor() {
@@ -179,11 +191,31 @@ async fn accept_one<R: Router, O: Observer>(
             }
         };
         let Ok(accepted) = ready.try_io(socket::accept) else { continue };
-        let (socket, peer) = accepted?;
-        let socket = Socket::new(socket, peer.is_some())?;
-        permit.forget(); // The guard releases it.
-        return Ok((socket, peer));
+        return registered(accepted, permit);
     }
+}
+
+/// Accepts one more client, if there is one and the limit permits.
+fn accept_another<R: Router, O: Observer>(
+    listener: &AsyncFd<OwnedFd>,
+    shared: &EngineShared<R, O>,
+) -> Option<io::Result<(Socket, Option<SocketAddr>)>> {
+    let permit = shared.connection_limit.try_acquire()?;
+    match listener.try_io(Interest::READABLE, |listener| socket::accept(listener)) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        accepted => Some(registered(accepted, permit)),
+    }
+}
+
+/// Registers a client that was just accepted.
+fn registered(
+    accepted: io::Result<(OwnedFd, Option<SocketAddr>)>,
+    permit: SemaphorePermit<'_>,
+) -> io::Result<(Socket, Option<SocketAddr>)> {
+    let (socket, peer) = accepted?;
+    let socket = Socket::accepted(socket, peer.is_some())?;
+    permit.forget(); // The guard releases it.
+    Ok((socket, peer))
 }
 
 /// Accepts one client from the kernel's queue. Returns `None` if the queue is empty.
@@ -193,14 +225,9 @@ fn accept_queued(
 ) -> io::Result<Option<(Socket, Option<SocketAddr>)>> {
     loop {
         match socket::accept(listener) {
-            Ok((socket, peer)) => {
-                let socket = Socket::new(socket, peer.is_some())?;
-                permit.forget(); // The guard releases it.
-                return Ok(Some((socket, peer)));
-            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) if is_aborted(&error) => {}
-            Err(error) => return Err(error),
+            accepted => return registered(accepted, permit).map(Some),
         }
     }
 }
