@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../../lib/proxymachine/safe_inspect"
+
 # CONTRACT 6: operators grep for these lines, so that their text and level are fixed.
 RSpec.describe "Log:" do
   running(:backend) { Backends.once("backend") }
@@ -42,6 +44,33 @@ RSpec.describe "Log:" do
     3.times do |round|
       client.write(round.zero? ? "wait" : ".")
       eventually { proxy.lines.grep(answer_log_line(client, { noop: true })).size == round + 1 }
+    end
+  end
+
+  # The line of a Hash with nothing but a plain remote is written without Ruby.
+  it "has answers as Ruby inspects them" do
+    own = 'class Own < String; def inspect = "mine"; end'
+    proxy = ProxyProcess.start("#{own}\nproxy { |data| eval(data.force_encoding('UTF-8')) }")
+    stub_const("Own", Class.new(String) { def inspect = "mine" })
+    <<~'RUBY'.each_line(chomp: true) do |answer|
+      { remote: "127.0.0.1:1" }
+      { remote: :"127.0.0.1:1" }
+      { remote: "a:1", data: "b" }
+      { close: "127.0.0.1:1" }
+      { remote: "a\"b:1" }
+      { remote: "\#{a}:1" }
+      { remote: "a\\b:1" }
+      { remote: "a\tb:1" }
+      { remote: "ü:1" }
+      { remote: "a:1".encode("UTF-16LE") }
+      { remote: "#{"a" * 100}:1" }
+      { remote: Own.new("127.0.0.1:1") }
+      "127.0.0.1:1"
+    RUBY
+      client = Client.new(proxy.port).write(answer)
+      shown = ProxyMachine::SafeInspect.inspect(eval(answer)) # rubocop:disable Security/Eval
+      expect(proxy.await(/\AINFO #{client.address} /).b).to end_with " #{shown}".b
+      client.close
     end
   end
 

@@ -17,6 +17,7 @@ use crate::event::Block;
 use crate::gvl::generation;
 use crate::handler::{Handler, Method, block_method, callback_method};
 use crate::log::{Line, Severity, printable};
+use crate::plain_answer::PlainAnswer;
 use crate::shared::{Field, RubyShared};
 use crate::tls;
 use crate::verdict::{AnswerError, AnswerReader};
@@ -27,6 +28,7 @@ pub struct BlockCaller<'a> {
     shared: &'a Arc<RubyShared>,
     pub handler: Handler,
     reader: AnswerReader,
+    plain_answer: PlainAnswer,
     /// Lines about the calls, in order, for the caller's owner to log.
     pub lines: Vec<Line>,
     generation: u64,
@@ -44,6 +46,7 @@ impl<'a> BlockCaller<'a> {
             shared,
             handler,
             reader,
+            plain_answer: PlainAnswer::new(ruby),
             lines: Vec::new(),
             generation: generation(),
             in_block: Duration::ZERO,
@@ -52,7 +55,7 @@ impl<'a> BlockCaller<'a> {
     }
 
     /// Calls a block that decides, and logs its answer. `data` is dropped before the call, so that the
-    /// connection can append its next chunk in place.
+    /// connection can append its next chunk in place. `now` is the beginning of the call.
     ///
     /// # Errors
     /// Returns what must end `run`: `exit`, an exception of a signal, `Thread#kill`, a fork.
@@ -62,9 +65,10 @@ impl<'a> BlockCaller<'a> {
         client: &Client,
         data: Bytes,
         posted: Instant,
+        now: Instant,
     ) -> Result<TimedVerdict, Error> {
         let metrics = client.endpoint().metrics();
-        let queue_wait = posted.elapsed();
+        let queue_wait = now.duration_since(posted);
         metrics.took(Timing::QueueWait, queue_wait);
         self.in_block = Duration::ZERO;
         self.has_raised = false;
@@ -72,7 +76,7 @@ impl<'a> BlockCaller<'a> {
         drop(data);
         let (listener, details) = self.client_arguments(client)?;
         let arguments = (text, listener, details);
-        let verdict = self.call(block_method(block), client, arguments, |caller, answer| {
+        let verdict = self.call(block_method(block), client, arguments, now, |caller, answer| {
             let read = match caller.reader.read(answer, block) {
                 Ok(Verdict::Tls(_)) if client.tls().is_some() => Err(caller.reader.second_tls(answer)),
                 read => read,
@@ -82,8 +86,13 @@ impl<'a> BlockCaller<'a> {
                 && matches!(read, Ok(Verdict::Wait(_)))
                 && caller.shared.dontlognull.load(Relaxed);
             if !is_null && caller.shared.is_info.load(Relaxed) {
-                let line = caller.handler.answered(client.to_string(), answer)?;
-                caller.log(Severity::Info, client, &[], line);
+                match caller.plain_answer.inspect(answer) {
+                    Some(text) => caller.log_text(Severity::Info, client, &[], format!("{client} {text}")),
+                    None => {
+                        let line = caller.handler.answered(client.to_string(), answer)?;
+                        caller.log(Severity::Info, client, &[], line);
+                    }
+                }
             }
             if matches!(read, Ok(Verdict::Fault(_))) {
                 let line = caller.handler.undecided(client.to_string(), answer)?;
@@ -116,9 +125,10 @@ impl<'a> BlockCaller<'a> {
         failure: Failure,
         client: &Client,
         remote: String,
+        now: Instant,
     ) -> Result<Option<Verdict>, Error> {
         let read = |caller: &mut Self, answer| Ok(caller.reader.read_callback(answer));
-        Ok(self.call(callback_method(failure), client, (remote,), read)?.flatten())
+        Ok(self.call(callback_method(failure), client, (remote,), now, read)?.flatten())
     }
 
     /// Calls a method of the handler and reads the answer. Returns None if the method raised or the answer is
@@ -128,11 +138,11 @@ impl<'a> BlockCaller<'a> {
         method: Method,
         client: &Client,
         arguments: impl ArgList,
+        now: Instant,
         read: impl FnOnce(&mut Self, Value) -> Result<Result<T, AnswerError>, Error>,
     ) -> Result<Option<T>, Error> {
-        let called = Instant::now();
         let answered = self.handler.call(method, arguments);
-        let duration = called.elapsed();
+        let duration = now.elapsed();
         self.in_block = duration;
         self.check_fork()?;
         let read = match answered {
@@ -234,6 +244,11 @@ impl<'a> BlockCaller<'a> {
     /// Adds a line about a call. The text may contain anything, since the config's objects made parts of it.
     fn log(&mut self, severity: Severity, client: &Client, fields: &[Field<'_>], text: RString) {
         let text = printable(&String::from_utf8_lossy(&text.to_bytes()));
+        self.log_text(severity, client, fields, text);
+    }
+
+    /// Adds a line about a call whose text is printable.
+    fn log_text(&mut self, severity: Severity, client: &Client, fields: &[Field<'_>], text: String) {
         self.lines.push(self.shared.line(severity, Some(client), fields, text));
     }
 

@@ -106,36 +106,39 @@ impl<'a> Dispatcher<'a> {
         self.log.write(&mut self.caller.lines, self.caller.handler)?;
 
         let origin = batch.origin.as_ref();
+        // The end of a call is the beginning of the next one, so that each needs one look at the clock.
+        let mut now = Instant::now();
         while let Some(call) = self.calls.pop_front() {
-            if self.last_slow_call.is_some_and(|then| then.elapsed() < SLOW_PERIOD) {
+            if self.last_slow_call.is_some_and(|then| now.duration_since(then) < SLOW_PERIOD) {
                 self.replies.deliver(origin);
             }
-            let called = Instant::now();
-            self.call(call, origin)?;
-            let duration = called.elapsed();
+            self.call(call, origin, now)?;
+            let called = std::mem::replace(&mut now, Instant::now());
+            let duration = now.duration_since(called);
             if duration > SLOW_CALL {
-                self.last_slow_call = Some(Instant::now());
+                self.last_slow_call = Some(now);
             }
             if duration > MAX_REPLY_DELAY {
                 self.replies.deliver(origin);
                 self.log.write(&mut self.caller.lines, self.caller.handler)?;
                 self.renew_title()?;
+                now = Instant::now();
             }
         }
         self.replies.deliver(origin);
         self.log.write(&mut self.caller.lines, self.caller.handler)
     }
 
-    fn call(&mut self, call: Call, origin: Option<&Handle>) -> Result<(), Error> {
+    fn call(&mut self, call: Call, origin: Option<&Handle>, now: Instant) -> Result<(), Error> {
         match (call, self.pool) {
             (Call::Block(call), Some(pool)) => pool.push(call, origin.cloned()),
             (Call::Block(call), None) if call.is_abandoned() => {}
             (Call::Block(BlockCall { block, client, data, posted, reply }), None) => {
-                let verdict = self.caller.decide(block, &client, data, posted)?;
+                let verdict = self.caller.decide(block, &client, data, posted, now)?;
                 self.replies.push(reply, verdict);
             }
             (Call::FailureCallback { failure, client, remote, reply }, _) => {
-                let verdict = self.caller.call_failure_callback(failure, &client, remote)?;
+                let verdict = self.caller.call_failure_callback(failure, &client, remote, now)?;
                 let _ = reply.send(verdict);
             }
         }

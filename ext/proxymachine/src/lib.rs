@@ -31,6 +31,7 @@ mod mailbox;
 mod memory;
 mod outbox;
 mod parker;
+mod plain_answer;
 mod recent_failures;
 mod recorder;
 mod replies;

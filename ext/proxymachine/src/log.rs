@@ -73,12 +73,15 @@ impl Line {
 pub struct Log {
     /// The last second since the epoch and its local time, as Ruby formats it.
     second: (u64, String),
+    /// ` #4711] `
+    process: String,
     pid: u32,
 }
 
 impl Log {
     pub fn new() -> Self {
-        Self { second: (0, String::new()), pid: std::process::id() }
+        let pid = std::process::id();
+        Self { second: (0, String::new()), process: format!(" #{pid}] "), pid }
     }
 
     /// Writes and removes all `lines`.
@@ -115,14 +118,18 @@ impl Log {
             self.second = (second, handler.second(second)?);
         }
         let (letter, name) = match line.severity {
-            Severity::Info => ('I', " INFO"),
-            Severity::Warn => ('W', " WARN"),
-            Severity::Error => ('E', "ERROR"),
+            Severity::Info => ("I, [", " INFO -- : "),
+            Severity::Warn => ("W, [", " WARN -- : "),
+            Severity::Error => ("E, [", "ERROR -- : "),
         };
-        let (time, micros, pid) = (&self.second.1, since_epoch.subsec_micros(), self.pid);
-        let text = &line.text;
+        // Most parts are copied, which takes less time than formatting them.
+        out.push_str(letter);
+        out.push_str(&self.second.1);
         // Writing to memory does not fail.
-        let _ = writeln!(out, "{letter}, [{time}.{micros:06} #{pid}] {name} -- : {text}");
+        let _ = write!(out, ".{:06}", since_epoch.subsec_micros());
+        for part in [&self.process, name, &line.text, "\n"] {
+            out.push_str(part);
+        }
         Ok(())
     }
 

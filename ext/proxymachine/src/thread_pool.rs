@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use magnus::{Error, Ruby};
 use tokio::runtime::Handle;
@@ -75,7 +76,7 @@ impl ThreadPool {
                     continue;
                 }
                 let BlockCall { block, client, data, posted, reply } = call;
-                let decided = caller.decide(block, &client, data, posted);
+                let decided = caller.decide(block, &client, data, posted, Instant::now());
                 if !caller.lines.is_empty() {
                     shared.mailbox.send(caller.lines.drain(..).map(Event::Line).collect());
                 }
