@@ -10,7 +10,8 @@ class DebianFolder
   ROOT = File.expand_path("../..", __dir__)
   SOURCES = "/proxymachine"
   ENVIRONMENT = { "PATH" => "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME" => "/root",
-                  "LANG" => "C.UTF-8", "DEBIAN_FRONTEND" => "noninteractive" }.freeze
+                  "LANG" => "C.UTF-8", "DEBIAN_FRONTEND" => "noninteractive",
+                  **ENV.slice("RUBY_YJIT_ENABLE") }.freeze
 
   attr_reader :suite, :dir
 

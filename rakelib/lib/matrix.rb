@@ -3,12 +3,15 @@
 require_relative "experimental_folder"
 require_relative "test_log"
 
-# Runs bin/test on several systems, and reports the coverage.
+# Runs bin/test on several systems, and reports the coverage. With RUBY_YJIT_ENABLE=1 in the environment, Ruby compiles
+# while it runs, from 3.3 on.
 module Matrix
   # The releases beside the machine itself. Debian 13 has the oldest supported Rust, experimental the newest Ruby.
   SUITES = %w[trixie sid experimental].freeze
   VERSIONS = <<~'SH'
-    . /etc/os-release; echo "$PRETTY_NAME: $(ruby -v | cut -d' ' -f1-2), $(rustc --version | cut -d' ' -f1-2)"
+    . /etc/os-release
+    ruby="$(ruby -v | cut -d' ' -f1-2)$(ruby -v | grep -o ' +YJIT')"
+    echo "$PRETTY_NAME: $ruby, $(rustc --version | cut -d' ' -f1-2)"
   SH
 
   # The coverage of a run. log:: the file with its output, or nil if `obstacle` prevented the run
