@@ -27,15 +27,18 @@ impl Report {
             .number("rate", format_args!("{:.1}", units / seconds))
     }
 
-    /// Adds the rate of `units` in `time`, and their cost for the proxy.
+    /// Adds the rate of `units` in `time`, and their cost for the proxy, which is null without any units.
     #[must_use]
     pub fn work(self, units: f64, time: Duration, usage: Usage) -> Self {
-        let each = units.max(f64::MIN_POSITIVE);
+        let each = |cost: f64| match units {
+            0.0 => "null".into(),
+            _ => format!("{:.4}", cost / units),
+        };
         let seconds = time.as_secs_f64();
         self.rate(units, time)
-            .number("cpu_us", format_args!("{:.4}", usage.cpu_nanos as f64 / 1000.0 / each))
+            .number("cpu_us", each(usage.cpu_nanos as f64 / 1000.0))
             .number("cpu_share", format_args!("{:.4}", usage.cpu_nanos as f64 / 1e9 / seconds))
-            .number("switches", format_args!("{:.4}", usage.switches as f64 / each))
+            .number("switches", each(usage.switches as f64))
     }
 
     #[must_use]
