@@ -19,8 +19,8 @@ RSpec.describe "Cost in system calls:" do
     counts = SystemCalls.count(proxy.pid) { connections.times { serve } }
     each = per(connections, counts)
     # Request, reply and the end of each side. The end of the previous connection may fall into this count.
-    # Option of the backend's socket: where BBR is the default, no pacing on the loopback.
-    options = bbr? ? 1 : 0
+    # Options of the backend's socket: TCP_NODELAY (1), and where BBR is the default, no pacing on the loopback (1).
+    options = bbr? ? 2 : 1
     # The backend's port is ephemeral, so that the engine checks for a connection to itself (1 getsockname).
     most = { "accept4" => 2, "recvfrom" => 4, "sendto" => 2, "socket" => 1, "connect" => 1, "close" => 2,
              "epoll_ctl" => 4, "shutdown" => 1, "setsockopt" => options, "getsockopt" => 0, "getsockname" => 1,

@@ -65,6 +65,9 @@ RSpec.describe "Log:" do
       { remote: "a:1".encode("UTF-16LE") }
       { remote: "#{"a" * 100}:1" }
       { remote: Own.new("127.0.0.1:1") }
+      { remote: "127.0.0.1:1".tap { |text| def text.inspect = "mine" } }
+      { remote: "127.0.0.1:1" }.tap { |answer| def answer.inspect = "mine" }
+      Hash.new("127.0.0.1:1").merge!(data: "x")
       "127.0.0.1:1"
     RUBY
       client = Client.new(proxy.port).write(answer)
@@ -72,6 +75,12 @@ RSpec.describe "Log:" do
       expect(proxy.await(/\AINFO #{client.address} /).b).to end_with " #{shown}".b
       client.close
     end
+  end
+
+  it "has answers as a config's own inspect shows them" do
+    proxy = ProxyProcess.start('class String; def inspect = "mine"; end; proxy { { remote: "127.0.0.1:1" } }')
+    client = Client.new(proxy.port).write("x")
+    expect(proxy.await(/\AINFO #{client.address} /)).to end_with({ remote: 1 }.inspect.sub("1", "mine"))
   end
 
   it "prints an IPv6 client as address and port" do

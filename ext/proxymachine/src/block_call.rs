@@ -55,7 +55,7 @@ impl<'a> BlockCaller<'a> {
     }
 
     /// Calls a block that decides, and logs its answer. `data` is dropped before the call, so that the
-    /// connection can append its next chunk in place. `now` is the beginning of the call.
+    /// connection can append its next chunk in place. `now` is the beginning of the call, with its arguments.
     ///
     /// # Errors
     /// Returns what must end `run`: `exit`, an exception of a signal, `Thread#kill`, a fork.
@@ -86,8 +86,8 @@ impl<'a> BlockCaller<'a> {
                 && matches!(read, Ok(Verdict::Wait(_)))
                 && caller.shared.dontlognull.load(Relaxed);
             if !is_null && caller.shared.is_info.load(Relaxed) {
-                match caller.plain_answer.inspect(answer) {
-                    Some(text) => caller.log_text(Severity::Info, client, &[], format!("{client} {text}")),
+                match caller.plain_answer.line(client, answer) {
+                    Some(line) => caller.log_text(Severity::Info, client, &[], line),
                     None => {
                         let line = caller.handler.answered(client.to_string(), answer)?;
                         caller.log(Severity::Info, client, &[], line);

@@ -111,6 +111,7 @@ impl<'a> Dispatcher<'a> {
         while let Some(call) = self.calls.pop_front() {
             if self.last_slow_call.is_some_and(|then| now.duration_since(then) < SLOW_PERIOD) {
                 self.replies.deliver(origin);
+                now = Instant::now();
             }
             self.call(call, origin, now)?;
             let called = std::mem::replace(&mut now, Instant::now());

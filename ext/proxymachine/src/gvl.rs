@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, Once};
 use std::thread;
 use std::time::Duration;
 
-use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, Module, RHash, Ruby, StaticSymbol, Value};
+use magnus::rb_sys::{AsRawId, AsRawValue, FromRawValue, protect};
+use magnus::value::LazyId;
+use magnus::{Error, Module, RClass, RHash, Ruby, StaticSymbol, Value};
 use rb_sys::{
-    Qnil, RB_NOGVL_INTR_FAIL, RB_NOGVL_UBF_ASYNC_SAFE, VALUE, rb_hash_aref, rb_nogvl, rb_thread_alone,
-    rb_thread_check_ints,
+    Qnil, RB_NOGVL_INTR_FAIL, RB_NOGVL_UBF_ASYNC_SAFE, VALUE, rb_hash_aref, rb_method_basic_definition_p,
+    rb_nogvl, rb_thread_alone, rb_thread_check_ints,
 };
 
 use crate::parker::{POLL_INTERVAL, Parker};
@@ -132,6 +133,14 @@ pub fn hash_values<const N: usize>(hash: RHash, keys: [StaticSymbol; N]) -> Resu
     })?;
     // SAFETY: these are live Ruby values.
     Ok(values.map(|value| unsafe { Value::from_raw(value) }))
+}
+
+/// Tells whether nobody has defined the `inspect` of one of Ruby's classes anew.
+pub fn has_rubys_inspect(class: RClass) -> bool {
+    static INSPECT: LazyId = LazyId::new("inspect");
+    let id = LazyId::get_inner_with(&INSPECT, &Ruby::get_with(class));
+    // SAFETY: on a Ruby thread with the GVL, with a live class; the function only looks the method up.
+    unsafe { rb_method_basic_definition_p(class.as_raw(), id.as_raw()) != 0 }
 }
 
 /// Runs `start` with all signals blocked; threads that `start` creates inherit the mask. Ruby handles signals

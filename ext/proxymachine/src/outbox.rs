@@ -4,7 +4,7 @@
 //! Waking the Ruby thread costs more than a call of a block. A batch needs one wake-up for many calls. A large batch
 //! costs more again: what the first of its connections need has left the processor's cache when their answers come.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ const MAX_BATCH: usize = 128;
 
 thread_local! {
     static OUTBOX: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
+    /// Whether a task waits for the end of the turn.
+    static WAITS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Sends an event at the end of this turn. Must be called on an engine thread.
@@ -26,14 +28,15 @@ pub fn post(mailbox: &Arc<Mailbox>, event: Event) {
         outbox.push(event);
         outbox.len()
     });
-    if count == 1 {
+    if count == MAX_BATCH {
+        flush(mailbox, Some(Handle::current()));
+    } else if !WAITS.replace(true) {
         let mailbox = Arc::clone(mailbox);
         tokio::spawn(async move {
             end_of_turn().await;
+            WAITS.set(false);
             flush(&mailbox, Some(Handle::current()));
         });
-    } else if count == MAX_BATCH {
-        flush(mailbox, Some(Handle::current()));
     }
 }
 
@@ -60,5 +63,45 @@ async fn end_of_turn() {
         }
         previous = posted;
         tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+
+    use super::*;
+    use crate::log::{Line, Severity};
+
+    /// Posts events while each turn brings some, and returns the sizes of the batches.
+    fn posted(turns: usize, each: usize) -> Vec<usize> {
+        let mailbox = Arc::new(Mailbox::new(1));
+        Builder::new_current_thread().build().unwrap().block_on(async {
+            for _ in 0..turns {
+                for _ in 0..each {
+                    post(&mailbox, Event::Line(Line::new(Severity::Info, String::new())));
+                }
+                let tasks = Handle::current().metrics().num_alive_tasks();
+                assert!(tasks <= 1, "{tasks} tasks wait for the end of the turn");
+                tokio::task::yield_now().await;
+            }
+            while Handle::current().metrics().num_alive_tasks() > 0 {
+                tokio::task::yield_now().await;
+            }
+        });
+        mailbox.take().iter().map(|batch| batch.events.len()).collect()
+    }
+
+    #[test]
+    fn a_full_batch_is_sent_at_once_and_one_task_sends_the_rest() {
+        assert_eq!(posted(1, MAX_BATCH + 1), [MAX_BATCH, 1]);
+        let sizes = posted(100, 70);
+        assert_eq!(sizes.iter().sum::<usize>(), 7000);
+        assert!(sizes.iter().all(|size| *size <= MAX_BATCH), "{sizes:?}");
+    }
+
+    #[test]
+    fn the_events_of_turns_that_follow_each_other_are_one_batch() {
+        assert_eq!(posted(3, 2), [6]);
     }
 }

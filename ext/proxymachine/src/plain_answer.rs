@@ -3,9 +3,10 @@
 use magnus::encoding::Coderange;
 use magnus::rb_sys::AsRawValue;
 use magnus::value::ReprValue;
-use magnus::{Error, RHash, RString, Ruby, StaticSymbol, Value};
+use magnus::{Error, RClass, RHash, RString, Ruby, StaticSymbol, Value};
+use proxymachine_engine::Client;
 
-use crate::gvl::hash_values;
+use crate::gvl::has_rubys_inspect;
 
 /// Longest remote, of those that `SafeInspect` does not cut.
 const MAX_LENGTH: usize = 100;
@@ -21,33 +22,45 @@ pub struct PlainAnswer {
 }
 
 impl PlainAnswer {
-    /// Has Ruby write a sample. Where the config's own `inspect` writes something else, no answer is plain.
+    /// Has Ruby write a sample. Where the config has defined `inspect` anew, no answer is plain.
     pub fn new(ruby: &Ruby) -> Self {
         let (sample, remote) = (ruby.hash_new(), ruby.sym_new("remote"));
-        let text: Result<String, Error> =
-            sample.aset(remote, SAMPLE).and_then(|()| sample.funcall("inspect", ()));
-        let text = text.unwrap_or_default();
+        let write = |()| -> Result<String, Error> { sample.funcall("inspect", ()) };
+        let text = match are_rubys(ruby) {
+            true => sample.aset(remote, SAMPLE).and_then(write).unwrap_or_default(),
+            false => String::new(),
+        };
         let (before, after) = text.split_once(SAMPLE).unwrap_or_default();
         Self { remote, before: before.into(), after: after.into() }
     }
 
-    /// Returns the text of a plain Hash with nothing but a remote in which `inspect` would escape nothing; `None` for
+    /// Returns the line of a plain Hash with nothing but a remote in which `inspect` would escape nothing; `None` for
     /// another answer.
-    pub fn inspect(&self, answer: Value) -> Option<String> {
+    pub fn line(&self, client: &Client, answer: Value) -> Option<String> {
         let hash = RHash::from_value(answer).filter(|hash| hash.len() == 1)?;
         let ruby = Ruby::get_with(answer);
-        let is_plain = |value: Value, class: magnus::RClass| value.class().as_raw() == class.as_raw();
-        if !is_plain(answer, ruby.class_hash()) || self.before.is_empty() {
+        let is_plain = |value: Value, class: RClass| value.class().as_raw() == class.as_raw();
+        if !is_plain(answer, ruby.class_hash()) || self.before.is_empty() || !are_rubys(&ruby) {
             return None;
         }
-        let [remote] = hash_values(hash, [self.remote]).ok()?;
-        let remote =
-            RString::from_value(remote).filter(|text| is_plain(text.as_value(), ruby.class_string()))?;
-        if remote.len() > MAX_LENGTH || remote.enc_coderange_scan() != Coderange::SevenBit {
+        let remote = RString::from_value(hash.get(self.remote)?)?; // Not the default of the Hash.
+        if !is_plain(remote.as_value(), ruby.class_string())
+            || remote.len() > MAX_LENGTH
+            || remote.enc_coderange_scan() != Coderange::SevenBit
+        {
             return None;
         }
         let text = remote.to_string().ok()?;
         let is_escaped = |c: char| c.is_control() || matches!(c, '"' | '\\' | '#');
-        (!text.contains(is_escaped)).then(|| format!("{}{text}{}", self.before, self.after))
+        if text.contains(is_escaped) {
+            return None;
+        }
+        let Self { before, after, .. } = self;
+        Some(format!("{client} {before}{text}{after}"))
     }
+}
+
+/// Tells whether Hash and String have the `inspect` that Ruby gives them.
+fn are_rubys(ruby: &Ruby) -> bool {
+    has_rubys_inspect(ruby.class_hash()) && has_rubys_inspect(ruby.class_string())
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::dial::resolve::Addresses;
 #[cfg(target_os = "linux")]
 use crate::net::loopback;
-use crate::net::socket::{Socket, nonblocking};
+use crate::net::socket::{Socket, nonblocking, write_now};
 #[cfg(target_os = "linux")]
 use crate::net::sys::bind_address_no_port;
 
@@ -40,7 +40,7 @@ pub(crate) fn connect(
 ) -> io::Result<Connecting> {
     // The write comes last: bytes that it took cannot go to the next backend.
     let backend = Socket::new(start_connect(address, local)?, address.as_socket().is_some())?;
-    match backend.write_first(first) {
+    match write_now(&backend, first) {
         Ok(count) if count > 0 => {
             first.advance(count);
             Ok(Connecting::Established(backend))
@@ -150,8 +150,7 @@ fn start_connect(address: &SockAddr, local: Option<SocketAddr>) -> io::Result<Un
     let socket = nonblocking(Domain::from(i32::from(address.family())))?;
     #[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
     if let Some(remote) = address.as_socket() {
-        #[cfg(not(target_os = "linux"))]
-        socket.set_tcp_nodelay(true)?; // Linux: see Socket::write_first.
+        socket.set_tcp_nodelay(true)?;
         #[cfg(target_os = "linux")]
         loopback::disable_pacing(&socket, remote);
         if let Some(local) = local {

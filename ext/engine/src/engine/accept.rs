@@ -195,7 +195,8 @@ async fn accept_one<R: Router, O: Observer>(
     }
 }
 
-/// Accepts one more client, if there is one and the limit permits.
+/// Accepts one more client, if there is one and the limit permits. It has waited in the queue, so that its first bytes
+/// are probably there.
 fn accept_another<R: Router, O: Observer>(
     listener: &AsyncFd<OwnedFd>,
     shared: &EngineShared<R, O>,
@@ -203,7 +204,7 @@ fn accept_another<R: Router, O: Observer>(
     let permit = shared.connection_limit.try_acquire()?;
     match listener.try_io(Interest::READABLE, |listener| socket::accept(listener)) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        accepted => Some(registered(accepted, permit)),
+        accepted => Some(registered(accepted, permit).inspect(|(socket, _)| socket.expect_bytes())),
     }
 }
 
@@ -213,7 +214,7 @@ fn registered(
     permit: SemaphorePermit<'_>,
 ) -> io::Result<(Socket, Option<SocketAddr>)> {
     let (socket, peer) = accepted?;
-    let socket = Socket::accepted(socket, peer.is_some())?;
+    let socket = Socket::new(socket, peer.is_some())?;
     permit.forget(); // The guard releases it.
     Ok((socket, peer))
 }

@@ -54,15 +54,11 @@ const WAS_RESET: u8 = 2;
 /// a call: the next write reports EPIPE, and a read an ordinary end.
 const WAS_SPLICED_TO: u8 = 4;
 
-/// The socket was accepted or parked, and was not read since. The runtime learns only in its next turn what is there.
+/// The socket was parked or is expected to have bytes, and was not read since. The runtime learns only in its next turn what is there.
 const TRY_READ: u8 = 8;
 
-/// The socket was accepted or parked, and was not written to since.
+/// The same, and it was not written to since.
 const TRY_WRITE: u8 = 16;
-
-/// `TCP_NODELAY` is to be set before the next write. The first write does not need it: Nagle's algorithm holds a small
-/// packet back only while an earlier small one is unacknowledged (tcp(7); Minshall's variant, which Linux has).
-const DELAYS: u8 = 32;
 
 /// Whether a forked child of this process may hold copies of the sockets.
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -94,30 +90,9 @@ impl Socket {
         Registration::new(socket.into(), ALL, if is_tcp { TCP } else { 0 }).map(Self)
     }
 
-    /// Registers a nonblocking socket that was just accepted. The client's first bytes are often there already.
-    ///
-    /// # Errors
-    /// If the runtime's epoll instance refuses it.
-    pub(crate) fn accepted(socket: impl Into<OwnedFd>, is_tcp: bool) -> io::Result<Self> {
-        let socket = Self::new(socket, is_tcp)?;
-        socket.set(TRY_READ | TRY_WRITE);
-        Ok(socket)
-    }
-
-    /// Sends the first bytes at once, and the following ones as well: see [`DELAYS`].
-    pub(crate) fn write_first(&self, data: &[u8]) -> io::Result<usize> {
-        if cfg!(target_os = "linux") && self.is_tcp() {
-            self.set(DELAYS);
-        }
-        write_now(self, data)
-    }
-
-    /// Called before each write but the first.
-    fn send_without_delay(&self) {
-        if self.has(DELAYS) {
-            self.0.flags.fetch_and(!DELAYS, Relaxed);
-            let _ = SockRef::from(self).set_tcp_nodelay(true); // Fails only where the write fails, too.
-        }
+    /// Declares that bytes have probably come before the runtime has looked at the socket.
+    pub(crate) fn expect_bytes(&self) {
+        self.set(TRY_READ | TRY_WRITE);
     }
 
     pub(crate) fn is_tcp(&self) -> bool {
@@ -152,7 +127,6 @@ impl Socket {
 
     /// Writes as many bytes as the socket takes.
     pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
-        self.send_without_delay();
         let write = || write_now(self.as_fd(), data);
         self.without_waiting(TRY_WRITE, write).unwrap_or_else(|| self.try_io(Interest::WRITABLE, write))
     }
@@ -191,10 +165,9 @@ impl Socket {
         }
     }
 
-    /// Called before splice(2) writes to the socket.
+    /// Records that splice(2) writes to the socket.
     #[cfg(target_os = "linux")]
     pub(crate) fn record_splice(&self) {
-        self.send_without_delay();
         self.set(WAS_SPLICED_TO);
     }
 
@@ -287,8 +260,8 @@ impl Socket {
         }
     }
 
-    /// Calls `operation` for the first time after the socket was accepted or parked, without waiting for its readiness.
-    /// Returns `None` if the socket is to be waited for.
+    /// Calls `operation` if `flag` is set, which it removes, without waiting for the socket's readiness. Returns `None` if
+    /// the socket is to be waited for.
     fn without_waiting<T>(
         &self,
         flag: u8,
@@ -342,7 +315,6 @@ impl Stream for Socket {
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, data: &[u8], is_last: bool) -> Poll<io::Result<usize>> {
-        self.send_without_delay();
         let flags = if is_last { SEND | MORE } else { SEND };
         let write = || Ok(send(self.as_fd(), data, flags)?);
         let written = match self.without_waiting(TRY_WRITE, write) {

@@ -20,32 +20,17 @@ async fn read(socket: &Socket) -> io::Result<Read> {
 }
 
 #[tokio::test]
-async fn an_accepted_socket_does_not_wait_for_the_runtime() {
+async fn a_socket_that_expects_bytes_does_not_wait_for_the_runtime() {
     let (socket, mut peer) = pair();
     peer.write_all(b"hello").unwrap();
     let mut context = Context::from_waker(Waker::noop());
     assert!(socket.poll_read(&mut context, &mut [0; 100]).is_pending(), "the runtime has not looked yet");
-    let socket = Socket::accepted(socket.as_fd().try_clone_to_owned().unwrap(), true).unwrap();
+    socket.expect_bytes();
     let Poll::Ready(read) = socket.poll_read(&mut context, &mut [0; 100]) else { panic!("nothing was read") };
     assert_eq!(read.unwrap(), Read { count: 5, is_last: false });
+    peer.write_all(b"more").unwrap();
     assert!(socket.poll_read(&mut context, &mut [0; 100]).is_pending(), "only the first read is tried");
     assert_eq!(socket.try_write(b"hi").unwrap(), 2);
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn no_write_after_the_first_is_delayed() {
-    let (socket, _peer) = pair();
-    let is_delayed = || !SockRef::from(&socket).tcp_nodelay().unwrap();
-    assert_eq!(socket.write_first(b"hello").unwrap(), 5);
-    assert!(is_delayed());
-    socket.writable().await.unwrap();
-    assert_eq!(socket.try_write(b"hello").unwrap(), 5);
-    assert!(!is_delayed());
-    let (socket, _peer) = pair();
-    assert_eq!(socket.write_first(b"hello").unwrap(), 5);
-    socket.record_splice();
-    assert!(SockRef::from(&socket).tcp_nodelay().unwrap(), "splice(2) is a write, too");
 }
 
 #[tokio::test]
