@@ -13,8 +13,6 @@ RSpec.describe "systemd units of contrib:" do
     ExecStartPre=
     ExecStart=
     ExecStart=#{ProxyProcess.command.join(" ")} -c %h/config.rb
-    ExecReload=
-    ExecReload=/bin/kill -HUP $MAINPID
     WatchdogSec=10
     #{%w[DynamicUser PrivateDevices PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname
          ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectSystem].map { |name| "#{name}=no" }.join("\n")}
