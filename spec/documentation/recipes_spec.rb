@@ -48,6 +48,7 @@ RSpec.describe "Commands in docs/recipes.md:" do
     server, *clients = snippet.text.gsub(/\\\n\s*/, "").lines(chomp: true)
 
     it "#{server[/proxymachine.*/]}: the client commands have the described results" do
+      skip_without_gems(File.read(File.join(ProxyProcess::ROOT, server[/ -c (\S+)/, 1])))
       proxy = Child.new(environment, "sh", "-c", "exec env #{server}", chdir: ProxyProcess::ROOT)
       eventually { !proxy.running? || proxy.stdout.include?("Listening on") }
       clients.each do |client|

@@ -87,11 +87,17 @@ RSpec.describe "Snippets in the documentation:" do
       case program
       when "proxymachine" then try_proxymachine(environment, arguments)
       when "rake" then succeeds("rake", "--dry-run", *arguments, chdir: ProxyProcess::ROOT)
-      when "curl" then succeeds("curl", *arguments, "--version")
+      when "curl" then try_curl(arguments)
       when "podman", "docker" then nil # They are on the machines that run containers.
       else expect(Snippet.program?(program) || shell_word?(program)).to be(true), "there is no #{program}"
       end
     end
+  end
+
+  # --version only parses the arguments, and newer versions look for the file of --cacert.
+  def try_curl(arguments)
+    arguments.each_cons(2) { |flag, name| file(File.basename(name), "") if flag == "--cacert" }
+    succeeds("curl", *arguments, "--version", chdir: @dir)
   end
 
   def shell_word?(word)
@@ -103,12 +109,17 @@ RSpec.describe "Snippets in the documentation:" do
     index = arguments.index("-c")
     config = index && File.expand_path(arguments[index + 1], ProxyProcess::ROOT)
     arguments[index + 1] = file("config.rb", "proxy { :close }") if index && !File.exist?(config)
+    skip_without_gems(config_text(config))
     arguments.map! { |argument| argument.sub("unix:/run/", "unix:#{@dir}/").sub("/var/log/", "#{@dir}/") }
     FileUtils.mkdir_p("#{@dir}/proxymachine")
     words = arguments.reject { |word| word.match?(/\A[\[\]]|\]\z/) }
     look = %w[init top].include?(arguments.first) ? "--help" : "--check"
     succeeds(existing(environment), *ProxyProcess.command, *words, look,
              chdir: ProxyProcess::ROOT)
+  end
+
+  def config_text(path)
+    path && File.exist?(path) ? File.read(path) : ""
   end
 
   def existing(environment)

@@ -91,7 +91,8 @@ RSpec.describe "Odd surroundings:" do
     proxy.await(/Metrics and status on/)
     check = [*ProxyProcess.command, "-t", "-c", proxy.config_path, *arguments]
     _, err, status = Open3.capture3({ "TMPDIR" => dir }, *read_only, *check)
-    expect([err, status.exitstatus]).to eq ["", 0]
+    # Ruby's own tmpdir warns since 3.4.
+    expect([err.lines.grep_v(/\ATMPDIR is not writable: /), status.exitstatus]).to eq [[], 0]
   end
 
   it "a file system that is read-only is named by -t" do
