@@ -40,9 +40,10 @@ RSpec.describe "Limit of processes:" do
     proxy.running?
   end
 
-  # Ruby 3.4 waits for ever where it can start no thread of its own.
+  # Ruby 3.4 waits for ever where it can start no thread of its own, in a forked child, too.
   def starts_ruby?(prefix)
-    ruby = Process.detach(spawn(*prefix, RbConfig.ruby, "-e", "", %i[out err] => File::NULL))
+    script = "Process.wait(fork { Thread.new {}.join })"
+    ruby = Process.detach(spawn(*prefix, RbConfig.ruby, "-e", script, %i[out err] => File::NULL))
     ruby.join(5) || (Process.kill("KILL", ruby.pid) && ruby.join && false)
   end
 
