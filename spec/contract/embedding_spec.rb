@@ -81,7 +81,7 @@ RSpec.describe "Embedding:" do
       proxy { |data| { :noop => true } }
       puts Dir.children("/proc/self/task").size
     RUBY
-    expect(after).to be <= before  # Ruby 3.3 and later end a joined thread lazily
+    expect(after).to be <= before # Ruby 3.3 and later end a joined thread lazily
   end
 
   it "run returns after a drain, and the program goes on" do

@@ -46,7 +46,7 @@ RSpec.describe "Grace period:", :slow do
 
   it "QUIT waits without a limit and exits with 0 when the last connection ends" do
     wait = @established["QUIT"]
-    @established.fetch("TERM").status  # more than ten seconds have passed
+    @established.fetch("TERM").status # more than ten seconds have passed
     expect(wait.proxy).to be_running
     wait.client.reset
     expect(wait.status).to be_success

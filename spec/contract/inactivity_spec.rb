@@ -70,7 +70,7 @@ RSpec.describe "Inactivity timeout:" do
     client = connect.write("silent:3\n")
     20.times do
       client.write(".")
-      sleep 0.2  # the client's pace, shorter than the timeout
+      sleep 0.2 # the client's pace, shorter than the timeout
     end
     expect(client).to be_quiet
     expect(client.read_all).to eq ""

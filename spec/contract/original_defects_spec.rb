@@ -41,7 +41,7 @@ RSpec.describe "Defects of 1.2.4, survived by 2.0:" do
     clients = Array.new(5) { connect.write("at:#{refused.address}") }
     eventually { expect(proxy.lines.grep(/Retrying connection with #{refused.address} /).size).to be >= 5 }
     clients.each_with_index { |client, index| index.even? ? client.reset : client.close }
-    expect(ask("at:#{refused.address}")).to eq ""  # takes as long as all attempts of the others
+    expect(ask("at:#{refused.address}")).to eq "" # takes as long as all attempts of the others
   end
 
   it "an RST before accept" do

@@ -147,7 +147,7 @@ RSpec.describe "Signals:" do
     16.times do
       starting = ProxyProcess.new("proxy { |data| { :noop => true } }\n$stdout.sync = true\nputs 'loaded'")
       eventually { starting.stdout.include?("loaded") }
-      sleep rand * 0.003  # another moment each time
+      sleep rand * 0.003 # another moment each time
       starting.signal("TERM")
       expect(starting.wait).to be_success.or have_attributes(termsig: Signal.list["TERM"])
       expect(starting.stderr).to eq ""

@@ -25,7 +25,7 @@ RSpec.describe "Upstreams beside HAProxy:" do
     opened = Array.new(count) { enter(port) }
     opened.map(&:last).tally.values_at("a", "b", "c").map(&:to_i)
   ensure
-    opened&.each { |client, _| client.close }
+    opened&.map(&:first)&.each(&:close)
   end
 
   it "leastconn and :least spread open connections evenly" do
