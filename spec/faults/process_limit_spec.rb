@@ -43,8 +43,8 @@ RSpec.describe "Limit of processes:" do
   # Ruby 3.4 waits for ever where it can start no thread of its own, in a forked child, too.
   def starts_ruby?(prefix)
     script = "Process.wait(fork { Thread.new {}.join })"
-    ruby = Process.detach(spawn(*prefix, RbConfig.ruby, "-e", script, %i[out err] => File::NULL))
-    ruby.join(5) || (Process.kill("KILL", ruby.pid) && ruby.join && false)
+    ruby = Process.detach(spawn(*prefix, RbConfig.ruby, "-e", script, %i[out err] => File::NULL, pgroup: true))
+    ruby.join(5) || (Process.kill("KILL", -ruby.pid) && ruby.join && false) # The child, too.
   end
 
   def finish(proxy)

@@ -73,15 +73,12 @@ impl Line {
 pub struct Log {
     /// The last second since the epoch and its local time, as Ruby formats it.
     second: (u64, String),
-    /// ` #4711] `
-    process: String,
     pid: u32,
 }
 
 impl Log {
     pub fn new() -> Self {
-        let pid = std::process::id();
-        Self { second: (0, String::new()), process: format!(" #{pid}] "), pid }
+        Self { second: (0, String::new()), pid: std::process::id() }
     }
 
     /// Writes and removes all `lines`.
@@ -126,10 +123,10 @@ impl Log {
         out.push_str(letter);
         out.push_str(&self.second.1);
         // Writing to memory does not fail.
-        let _ = write!(out, ".{:06}", since_epoch.subsec_micros());
-        for part in [&self.process, name, &line.text, "\n"] {
-            out.push_str(part);
-        }
+        let _ = write!(out, ".{:06} #{}] ", since_epoch.subsec_micros(), self.pid);
+        out.push_str(name);
+        out.push_str(&line.text);
+        out.push('\n');
         Ok(())
     }
 

@@ -1,12 +1,12 @@
 //! The text of the answer that most blocks give, for the log, without a call of Ruby.
 
 use magnus::encoding::Coderange;
-use magnus::rb_sys::AsRawValue;
 use magnus::value::ReprValue;
-use magnus::{Error, RClass, RHash, RString, Ruby, StaticSymbol, Value};
+use magnus::{Error, RHash, RString, Ruby, StaticSymbol, Value};
 use proxymachine_engine::Client;
 
 use crate::gvl::has_rubys_inspect;
+use crate::verdict::is_plain;
 
 /// Longest remote, of those that `SafeInspect` does not cut.
 const MAX_LENGTH: usize = 100;
@@ -39,12 +39,11 @@ impl PlainAnswer {
     pub fn line(&self, client: &Client, answer: Value) -> Option<String> {
         let hash = RHash::from_value(answer).filter(|hash| hash.len() == 1)?;
         let ruby = Ruby::get_with(answer);
-        let is_plain = |value: Value, class: RClass| value.class().as_raw() == class.as_raw();
         if !is_plain(answer, ruby.class_hash()) || self.before.is_empty() || !are_rubys(&ruby) {
             return None;
         }
         let remote = RString::from_value(hash.get(self.remote)?)?; // Not the default of the Hash.
-        if !is_plain(remote.as_value(), ruby.class_string())
+        if !is_plain(remote, ruby.class_string())
             || remote.len() > MAX_LENGTH
             || remote.enc_coderange_scan() != Coderange::SevenBit
         {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use magnus::r_hash::ForEach;
 use magnus::rb_sys::AsRawValue;
 use magnus::value::{Qtrue, ReprValue};
-use magnus::{Error, Integer, RArray, RHash, RString, Ruby, StaticSymbol, Symbol, TryConvert, Value};
+use magnus::{Error, Integer, RArray, RClass, RHash, RString, Ruby, StaticSymbol, Symbol, TryConvert, Value};
 use proxymachine_engine::limits::{KeyLimit, KeyLimits, LimitKey};
 use proxymachine_engine::net::zone::parse_socket_addr;
 use proxymachine_engine::proxy_protocol::Version;
@@ -314,10 +314,15 @@ fn read_tls(tls: Value, noop: Value, reply: Value, data: Value) -> Result<StartT
     Ok(StartTls { certificates, reply, data: bytes(data)? })
 }
 
+/// Tells whether a value is an instance of the class itself, not of a subclass, and has no methods of its own.
+pub fn is_plain(value: impl ReprValue, class: RClass) -> bool {
+    value.class().as_raw() == class.as_raw()
+}
+
 /// Returns the values of some keys, nil for a missing key.
 fn values<const N: usize>(answer: RHash, keys: [StaticSymbol; N]) -> Result<[Value; N], Error> {
     // A plain Hash needs no method call. A subclass may define [] itself.
-    if answer.class().as_raw() == Ruby::get_with(answer).class_hash().as_raw() {
+    if is_plain(answer, Ruby::get_with(answer).class_hash()) {
         return hash_values(answer, keys);
     }
     let mut values = [Ruby::get_with(answer).qnil().as_value(); N];

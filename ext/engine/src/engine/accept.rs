@@ -107,9 +107,7 @@ async fn accept<R: Router, O: Observer>(
                 Ok(accepted) => serve(accepted),
                 Err(error) if is_aborted(&error) => {}
                 Err(error) => {
-                    count_failure(&error, &endpoint);
-                    shared.observer.accept_failed(&error);
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    pause_after(&error, &endpoint, &shared).await;
                     break;
                 }
             }
@@ -165,11 +163,7 @@ async fn accept<R: Router, O: Observer>(
                 accepted += 1;
             }
             Ok(None) => return,
-            Err(error) => {
-                count_failure(&error, &endpoint);
-                shared.observer.accept_failed(&error);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => pause_after(&error, &endpoint, &shared).await,
         }
     }
 }
@@ -231,6 +225,17 @@ fn accept_queued(
             accepted => return registered(accepted, permit).map(Some),
         }
     }
+}
+
+/// Counts and reports an accept that failed, and waits for a moment: the next one would probably fail, too.
+async fn pause_after<R: Router, O: Observer>(
+    error: &io::Error,
+    endpoint: &Endpoint,
+    shared: &EngineShared<R, O>,
+) {
+    count_failure(error, endpoint);
+    shared.observer.accept_failed(error);
+    tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 /// Counts an accept that failed.

@@ -54,10 +54,11 @@ const WAS_RESET: u8 = 2;
 /// a call: the next write reports EPIPE, and a read an ordinary end.
 const WAS_SPLICED_TO: u8 = 4;
 
-/// The socket was parked or is expected to have bytes, and was not read since. The runtime learns only in its next turn what is there.
+/// The socket was parked or is expected to have bytes, and was not read since. The runtime learns only in its next turn
+/// what is there.
 const TRY_READ: u8 = 8;
 
-/// The same, and it was not written to since.
+/// The same for writes.
 const TRY_WRITE: u8 = 16;
 
 /// Whether a forked child of this process may hold copies of the sockets.
