@@ -58,10 +58,7 @@ class ProxyMachine
     def sockets = @engine.sockets + @engine.unused_sockets + @admin.sockets
 
     # Another process goes on listening.
-    def hand_over
-      @engine.hand_over
-      @admin.stop_serving
-    end
+    def hand_over = @engine.hand_over
 
     # Each worker counts its own connections.
     def stats = [0, 0, 0]
@@ -83,11 +80,11 @@ class ProxyMachine
       Server::DescriptorLimit.raise_to_maximum
       for_admin, for_clients = Admin.split(@lifecycle.sockets, probe.admin)
       @engine = probe.listen(for_clients)
-      @admin = AdminProcess.new(@engine, probe.admin, for_admin)
+      @admin = AdminProcess.new(@engine, probe.admin, for_admin, @lifecycle.inherited.counts)
       @admin_url = @admin.bind(name, probe.privileges)
       @lifecycle.bound(probe.privileges)
       probe.privileges.drop
-      @admin.start([], @lifecycle.inherited)
+      @admin.start
       @children.replace(@engine.sockets, probe.lists, @admin)
       @lifecycle.warn_of(probe)
     rescue Error => e
@@ -143,11 +140,8 @@ class ProxyMachine
       @interrupt.requested? ? @lifecycle.refuse(:reload) : @lifecycle.reload_failed(@config, e.message)
     end
 
-    def upgrade = (@is_draining = @lifecycle.upgrade(self)) && @children.hand_over
+    def upgrade = (@is_draining = @lifecycle.upgrade(self) { @admin.stop_serving }) && @children.hand_over
 
-    def drain(signal)
-      @is_draining = true
-      @children.drain(signal)
-    end
+    def drain(signal) = (@is_draining = true) && @children.drain(signal)
   end
 end

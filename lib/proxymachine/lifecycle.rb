@@ -41,14 +41,11 @@ class ProxyMachine
     end
 
     # The program accepts connections.
-    # @yieldparam max [Integer] connections at once that the predecessor counted
-    # @yieldparam total [Integer] connections that the predecessor counted
-    # @yieldparam counts [String, nil] what the predecessor's admin showed
     # @raise [StartError] if the program cannot take over; then the predecessor knows why
-    def serving(&)
+    def serving
       @inherited.check_predecessor # Before its pidfile is overwritten.
       write_pidfile if @inherited.predecessor?
-      @inherited.take_over(&)
+      @inherited.take_over
       Systemd.ready
     rescue StartError => e
       failed(e.message)
@@ -105,11 +102,12 @@ class ProxyMachine
 
     # Starts the program once more, with this process's sockets.
     # @param server [#sockets, #hand_over, #stats, #counts, #reached_upstreams]
+    # @yieldreturn [Hash] see {PredecessorCounts#pass_on}
     # @return [Boolean] whether the new process serves
-    def upgrade(server)
-      @upgrading = Upgrade.new(server)
+    def upgrade(server, &)
+      @upgrading = Upgrade.new(server, @inherited.counts)
       log(:info, "Upgrading: starting #{RestartCommand.command.join(" ")}")
-      pid = @upgrading.run
+      pid = @upgrading.run(&)
       @upgrade = @upgrading
       Systemd.succeeded_by(pid)
       InitChannel.succeeded_by(pid, @upgrading.waiter)

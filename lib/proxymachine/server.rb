@@ -47,13 +47,10 @@ class ProxyMachine
     # @return [Array] sockets for another process to inherit: [[descriptor, address, port]]
     def sockets = @engine.sockets + @engine.unused_sockets + @admin.sockets
 
-    # Adds the counts of the process that this one took over from.
-    # @param max [Integer] connections at once
-    # @param total [Integer] connections
-    # @param counts [String, nil] what its admin showed
+    # Adds the counts of the processes before. See {Lifecycle::PredecessorCounts#receive}.
     def carry_over(max, total, counts)
       @engine.carry_over(max, total)
-      @engine.carry_counts(counts) if counts
+      counts.each { |process, json| @engine.carry_counts(process, json) }
     end
 
     # Puts another configuration into effect, for new connections and new decisions.

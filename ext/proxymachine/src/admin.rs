@@ -1,6 +1,7 @@
 //! The admin address of an engine: binds the address and provides its counters.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -45,8 +46,8 @@ struct Facts {
     certificates: Mutex<Vec<Certificates>>,
     /// The connection limit.
     connection_limit: AtomicU64,
-    /// Counters of an earlier process.
-    earlier: Mutex<Option<Snapshot>>,
+    /// Counters of earlier processes, each under a number of its own.
+    earlier: Mutex<BTreeMap<i32, Snapshot>>,
 }
 
 impl EngineAdmin {
@@ -136,10 +137,14 @@ impl EngineAdmin {
         serde_json::to_string(&source.snapshot()).ok()
     }
 
-    /// Sets the counters of an earlier process. A second call replaces the counters of the first.
-    pub fn carry_counts(&self, json: &str) {
+    /// Sets or removes the counters of an earlier process. A second call replaces the counters of the first.
+    pub fn carry_counts(&self, process: i32, json: Option<&str>) {
+        let Some(json) = json else {
+            lock(&self.facts.earlier).remove(&process);
+            return;
+        };
         if let Ok(earlier) = serde_json::from_str(json) {
-            *lock(&self.facts.earlier) = Some(earlier);
+            lock(&self.facts.earlier).insert(process, earlier);
         }
     }
 
@@ -194,8 +199,8 @@ impl EngineSource {
 impl SnapshotSource for EngineSource {
     fn snapshot(&self) -> Snapshot {
         let mut snapshot = self.own_snapshot();
-        if let Some(earlier) = lock(&self.facts.earlier).clone() {
-            snapshot.carry_over(earlier);
+        for earlier in lock(&self.facts.earlier).values() {
+            snapshot.carry_over(earlier.clone());
         }
         snapshot
     }
@@ -244,8 +249,8 @@ struct ClusterSource {
 impl SnapshotSource for ClusterSource {
     fn snapshot(&self) -> Snapshot {
         let mut sum = self.workers.snapshot();
-        if let Some(earlier) = lock(&self.facts.earlier).clone() {
-            sum.carry_over_with_connections(earlier);
+        for earlier in lock(&self.facts.earlier).values() {
+            sum.carry_over_with_connections(earlier.clone());
         }
         sum
     }

@@ -42,8 +42,10 @@ class ProxyMachine
       # @param engine [Engine] an engine that must not run
       # @param address [String, nil] the setting +admin+; with nil there is no process
       # @param inherited [Array] the admin's inherited sockets: [[descriptor, address]]
-      def initialize(engine, address, inherited)
+      # @param predecessor_counts [Lifecycle::PredecessorCounts]
+      def initialize(engine, address, inherited, predecessor_counts)
         @engine = engine
+        @predecessor_counts = predecessor_counts
         @address = address
         @admin = Admin.new(engine, address, inherited)
       end
@@ -55,9 +57,8 @@ class ProxyMachine
 
       # Starts the process if it is missing.
       # @param channels [Array<IO>] channels of workers, which the process closes
-      # @param inherited [Lifecycle::InheritedSockets, nil] brings the counts of a predecessor
       # @raise [StartError] if the system does not allow another process
-      def start(channels = [], inherited = nil)
+      def start(channels = [])
         return unless missing?
 
         @directory ||= self.class.make_directory
@@ -65,7 +66,7 @@ class ProxyMachine
         @pid = Lifecycle::NewProcess.fork do
           [ours, *channels].each(&:close)
           @engine.close_listeners(true)
-          serve(theirs, inherited)
+          serve(theirs)
         end
         @channel = ours
       rescue SystemCallError => e
@@ -81,17 +82,11 @@ class ProxyMachine
       end
 
       # Stops serving the address, because another cluster serves it now.
-      def stop_serving
-        order("stop")
-      end
+      # @return [Hash] see {Lifecycle::PredecessorCounts#pass_on}
+      def stop_serving = ask("stop") || {}
 
       # @return [String, nil] what the workers have counted; nil without an admin
-      def counts
-        order("counts")
-        @channel.gets&.chomp if @channel&.wait_readable(COUNTS_TIMEOUT)
-      rescue SystemCallError
-        nil # The process has just ended.
-      end
+      def counts = ask("counts")
 
       # Returns the setting +admin+ of a worker. To be asked in the worker.
       # @return [String, nil] nil without an admin
@@ -120,22 +115,26 @@ class ProxyMachine
 
       private
 
-      def order(word)
+      def ask(word)
         @channel&.puts(word)
+        answer = @channel.gets if @channel&.wait_readable(COUNTS_TIMEOUT)
+        answer && Lifecycle::Message.parse(answer)
       rescue SystemCallError
         nil # The process has just ended. The cluster starts it again.
       end
 
       # Serves until the cluster ends, which closes the channel.
-      def serve(channel, inherited)
+      def serve(channel)
         Lifecycle::NewProcess.lead_group
         %w[QUIT TERM INT HUP USR1 USR2].each { |signal| trap(signal, "IGNORE") }
         trap("CHLD", "DEFAULT")
         $0 = "proxymachine #{VERSION} - admin"
         @engine.aggregate(@directory)
-        inherited&.receive_counts { |_max, _total, counts| counts && @engine.carry_counts(counts) }
+        @predecessor_counts.receive do |_max, _total, counts|
+          counts.each { |process, json| @engine.carry_counts(process, json) }
+        end
         while (word = channel.gets)
-          word.chomp == "stop" ? @engine.stop_admin : channel.puts(@engine.counts)
+          channel.puts(Lifecycle::Message.text(word.chomp == "stop" ? pass_on : @engine.counts))
         end
       rescue SystemCallError
         nil # The cluster has just ended.
@@ -143,6 +142,11 @@ class ProxyMachine
         Log.line :error, "Cannot show the admin: #{SafeInspect.message(e)}"
       ensure
         exit!(0)
+      end
+
+      def pass_on
+        @engine.stop_admin
+        @predecessor_counts.pass_on
       end
     end
   end

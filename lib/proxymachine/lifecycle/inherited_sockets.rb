@@ -5,7 +5,9 @@ require_relative "../new_thread"
 require_relative "message"
 require_relative "new_process"
 require_relative "predecessor"
+require_relative "predecessor_counts"
 require_relative "systemd"
+require_relative "ticket_keys"
 require_relative "upgrade"
 
 class ProxyMachine
@@ -16,9 +18,12 @@ class ProxyMachine
     class InheritedSockets
       # @return [Array] [[descriptor, address]]
       attr_reader :sockets
+      # @return [PredecessorCounts]
+      attr_reader :counts
 
       def initialize
         inherited = ENV.delete(Upgrade::VARIABLE)
+        @counts = PredecessorCounts.new
         inherited ? read(Message.parse(inherited)) : @sockets = Systemd.sockets
         @sockets.each { |fd,| close_on_exec(fd) }
       end
@@ -28,18 +33,9 @@ class ProxyMachine
         !@channel.nil?
       end
 
-      # Overwrites a secret in the memory of this process.
-      # @param secret [String]
-      def self.erase(secret)
-        secret.bytesize.times { |index| secret.setbyte(index, 0) }
-      end
-
       # Gives the engine the secret of session tickets of the predecessor, before a worker is forked or a client comes.
       def import_ticket_keys
-        return unless @ticket_keys
-
-        Engine.import_ticket_keys(@ticket_keys)
-        InheritedSockets.erase(@ticket_keys)
+        TicketKeys.import(@ticket_keys) if @ticket_keys
         @ticket_keys = nil
       end
 
@@ -56,24 +52,13 @@ class ProxyMachine
         predecessor_lost if @channel&.wait_readable(0)
       end
 
-      # Tells the predecessor that this process serves, and receives its counts.
-      # @yield see #receive_counts; without a block another process receives them
+      # Tells the predecessor that this process serves.
       # @raise [StartError] if the predecessor does not wait any more
-      def take_over(&counted)
+      def take_over
         return unless @channel
 
         send_line("ready #{Process.pid}")
-        counted ? receive_counts(&counted) : @channel.close
         @channel = nil
-      end
-
-      # Yields what the predecessor has counted, now and when it ends.
-      # @yieldparam max [Integer] most connections at once
-      # @yieldparam total [Integer] connections
-      # @yieldparam counts [String, nil] what the predecessor's admin showed
-      def receive_counts
-        channel = @channel or return
-        NewThread.start { channel.each_line { |line| yield(*Message.parse(line)) } }
       end
 
       # Tells the predecessor that this process does not serve.
@@ -87,12 +72,13 @@ class ProxyMachine
       private
 
       def read(inherited)
-        @channel = UNIXSocket.for_fd(inherited.fetch(:channel))
-        @channel.close_on_exec = true
+        channels = inherited.fetch_values(:channel, :earlier).flatten.map { |fd| UNIXSocket.for_fd(fd) }
+        @channel, = channels.each { |channel| channel.close_on_exec = true }
+        @counts = PredecessorCounts.new(channels)
         @sockets = inherited.fetch(:sockets)
         Predecessor.remember(inherited)
         tickets = inherited[:tickets] # A predecessor of an earlier version sends none.
-        @ticket_keys = IO.open(tickets) { |pipe| pipe.sysread(4096) } if tickets
+        @ticket_keys = TicketKeys.read(tickets) if tickets
         leave_parent if ENV["NOTIFY_SOCKET"]
       rescue StartError => e
         report_failure(e.message)

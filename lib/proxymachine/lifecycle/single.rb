@@ -49,7 +49,8 @@ class ProxyMachine
 
       # Takes over from the process before, if there is one.
       def serving
-        @lifecycle.serving do |*counted|
+        @lifecycle.serving
+        predecessor_counts.receive do |*counted|
           @server.carry_over(*counted)
           ProxyMachine.update_procline # Otherwise the title stays wrong until the next connection.
         end
@@ -79,9 +80,7 @@ class ProxyMachine
       end
 
       # Removes the traces of a process that does not serve any more.
-      def ended
-        @lifecycle.ended(@server)
-      end
+      def ended = @lifecycle.ended(@server)
 
       private
 
@@ -146,10 +145,12 @@ class ProxyMachine
       end
 
       def upgrade
-        return unless @lifecycle.upgrade(@server)
+        return unless @lifecycle.upgrade(@server) { predecessor_counts.pass_on }
 
         ProxyMachine.drain("USR2", ProxyMachine.configuration.settings.to_h[:upgrade_timeout])
       end
+
+      def predecessor_counts = @lifecycle.inherited.counts
     end
   end
 end

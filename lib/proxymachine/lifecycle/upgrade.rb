@@ -7,6 +7,7 @@ require_relative "message"
 require_relative "new_process"
 require_relative "predecessor"
 require_relative "restart_command"
+require_relative "ticket_keys"
 require_relative "working_directory"
 
 class ProxyMachine
@@ -28,21 +29,25 @@ class ProxyMachine
       attr_reader :waiter
 
       # @param server [#sockets, #hand_over, #stats, #counts, #reached_upstreams] see Server
-      def initialize(server)
+      # @param predecessor_counts [PredecessorCounts]
+      def initialize(server, predecessor_counts)
         @server = server
+        @predecessor_counts = predecessor_counts
       end
 
       # Starts the new process.
+      # @yieldreturn [Hash] see {PredecessorCounts#pass_on}
       # @return [Integer] the id of the new process, which serves
       # @raise [Failed] if it does not serve
       def run
         @channel, theirs = UNIXSocket.pair
-        tickets = ticket_keys
-        start(theirs, tickets)
+        tickets = TicketKeys.export
+        @successors_descriptor = theirs.fileno
+        @predecessor_counts.lend { |earlier| start(theirs, tickets, earlier) }
         theirs.close # The channel must end when the new process ends.
         pid = wait_until_ready
         @server.hand_over
-        send_counts(@server)
+        send_counts(@server, yield)
         pid
       rescue SystemCallError, ThreadError => e
         raise Failed, SafeInspect.failure(e)
@@ -74,12 +79,12 @@ class ProxyMachine
 
       private
 
-      def start(channel, tickets)
+      def start(channel, tickets, earlier)
         sockets = @server.sockets.map { |fd, address,| [fd, address] }
         init = InitChannel.io&.fileno
-        variables = { VARIABLE => Message.text(inheritance(channel, sockets, tickets)),
+        variables = { VARIABLE => Message.text(inheritance(channel, sockets, tickets, earlier)),
                       InitChannel::VARIABLE => init&.to_s }
-        inherited = [channel.fileno, tickets.fileno, *init, *sockets.map(&:first)].to_h { |fd| [fd, fd] }
+        inherited = [channel.fileno, *earlier, tickets.fileno, *init, *sockets.map(&:first)].to_h { |fd| [fd, fd] }
         options = { chdir: WorkingDirectory.path, close_others: true }.compact.merge(inherited)
         @pid = NewProcess.spawn(variables, *RestartCommand.command, options)
         NewThread.check
@@ -90,21 +95,10 @@ class ProxyMachine
         raise
       end
 
-      # Returns a pipe with the secrets of session tickets. Unlike the environment, no other process can read a pipe.
-      def ticket_keys
-        reader, writer = IO.pipe
-        keys = Engine.ticket_keys
-        writer.syswrite(keys) # A pipe takes 4 KiB without a reader.
-        writer.close
-        reader
-      ensure
-        InheritedSockets.erase(keys) if keys
-      end
-
       # Returns what the new process finds in the environment.
-      def inheritance(channel, sockets, tickets)
-        { channel: channel.fileno, sockets: sockets, tickets: tickets.fileno, reached: @server.reached_upstreams,
-          pids: [Process.pid, *Predecessor.pids] }
+      def inheritance(channel, sockets, tickets, earlier)
+        { channel: channel.fileno, earlier: earlier, sockets: sockets, tickets: tickets.fileno,
+          reached: @server.reached_upstreams, pids: [Process.pid, *Predecessor.pids] }
       end
 
       # Reads the new process's reports: "started PID" if it continues in a child process, then "ready PID" or
@@ -140,10 +134,11 @@ class ProxyMachine
         "the new process ended before it served#{how}"
       end
 
-      # Sends the connections since the last time, and what the admin shows.
-      def send_counts(server)
+      # Sends the connections since the last time, and what the admin shows: see PredecessorCounts.
+      def send_counts(server, passed_on = {})
         _, max, total = server.stats
-        @channel.puts(Message.text([max, total - (@sent_total || 0), server.counts]))
+        counts = { @successors_descriptor => server.counts, **passed_on }.compact
+        @channel.puts(Message.text([max, total - (@sent_total || 0), counts]))
         @sent_total = total
       rescue SystemCallError
         nil # The new process has ended.

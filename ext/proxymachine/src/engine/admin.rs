@@ -60,9 +60,10 @@ impl Engine {
         self.admin.counts()
     }
 
-    /// `carry_counts(json)`: adds the counters of an earlier process at the admin address.
-    fn carry_counts(&self, json: String) {
-        self.admin.carry_counts(&json);
+    /// `carry_counts(process, json)`: adds the counters of an earlier process at the admin address. They replace
+    /// those with the same number; nil removes them.
+    fn carry_counts(&self, process: i32, json: Option<String>) {
+        self.admin.carry_counts(process, json.as_deref());
     }
 
     /// `carry_over(max, total)`: adds the connections that an earlier process counted.
@@ -87,7 +88,7 @@ pub fn init(class: RClass) -> Result<(), Error> {
     class.define_method("stop_admin", method!(Engine::stop_admin, 0))?;
     class.define_method("aggregate", method!(Engine::aggregate, 1))?;
     class.define_method("counts", method!(Engine::counts, 0))?;
-    class.define_method("carry_counts", method!(Engine::carry_counts, 1))?;
+    class.define_method("carry_counts", method!(Engine::carry_counts, 2))?;
     class.define_method("carry_over", method!(Engine::carry_over, 2))?;
     class.define_method("stats", method!(Engine::stats, 0))
 }
