@@ -38,7 +38,7 @@ class ProxyMachine
     def run
       @signals.install_traps { @interrupt.request }
       @interrupt.allow { start }
-      @lifecycle.serving
+      take_over
       @engine.own_socket_files
       @lifecycle.show("#{@count} workers")
       $0 = "proxymachine #{VERSION} - #{name} - #{@count} workers"
@@ -89,6 +89,14 @@ class ProxyMachine
       @lifecycle.warn_of(probe)
     rescue Error => e
       @lifecycle.failed(e.message)
+      raise
+    end
+
+    # If that fails, the process before goes on. Clients that have connected to a worker must not notice.
+    def take_over
+      @lifecycle.serving
+    rescue StartError
+      @children.retire
       raise
     end
 

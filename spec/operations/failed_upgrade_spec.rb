@@ -40,6 +40,13 @@ RSpec.describe "Failed upgrade:" do
     UnixClient.new(socket).write("x").read_all
   end
 
+  # As of a client that is silent at first.
+  def late_answer
+    client = UnixClient.new(socket)
+    sleep 0.003
+    client.write("x").read_all
+  end
+
   def upgrade(config, expected)
     File.write(proxy.config_path, config)
     proxy.signal("USR2")
@@ -113,6 +120,30 @@ RSpec.describe "Failed upgrade:" do
         expect(client.write("still there?").read(12)).to eq "still there?"
         expect(answer).to eq "served"
         eventually { expect(processes).to all(satisfy { |pid| [pid, parent(pid)].include?(proxy.pid) }) }
+      end
+
+      it "an unwritable pidfile: clients notice nothing, although the new process has accepted some" do
+        proxy
+        File.delete(pidfile)
+        Dir.mkdir(pidfile)
+        # Of the new workers, the first one serves until the second one has loaded its config.
+        loads = File.join(dir, "loads")
+        last = "File.write(#{loads.inspect}, '.', mode: 'a')\nsleep 0.3 if File.size(#{loads.inspect}) == 3\n"
+        File.write(proxy.config_path, "#{last}#{config}")
+        has_failed = false
+        clients = Array.new(8) do
+          Thread.new do
+            answers = []
+            answers << late_answer until has_failed
+            answers
+          end
+        end
+        proxy.signal("USR2")
+        proxy.await(/ERROR Cannot upgrade: cannot write the pidfile/)
+        sleep 0.2
+        has_failed = true
+        expect(clients.flat_map(&:value).uniq).to eq ["served"]
+        expect(proxy.lines.grep(/Accepted/).size).to be > 8
       end
 
       it "the file of a listener that the new config lacks is removed" do

@@ -57,9 +57,10 @@ class ProxyMachine
         @lifecycle.warn_of(ProxyMachine.configuration)
         @server.own_socket_files # Until now the process before might have gone on.
       rescue StartError => e
-        # Clients that have connected in the meantime are served.
+        # The process before goes on. Clients that have connected in the meantime are served.
         @stopping = true
         @lifecycle.log(:error, "Cannot take over: #{SafeInspect.message(e)}.")
+        @server.hand_over
         @server.drain("QUIT", MAX_FAST_SHUTDOWN_SECONDS)
       end
 
