@@ -16,7 +16,8 @@ module Bench
 
     def build
       manifest = File.join(CRATE, "Cargo.toml")
-      return if system(*%w[cargo build --release --bin load --bin bare --locked --quiet --manifest-path], manifest)
+      programs = %w[load bare bare_splice].flat_map { |name| ["--bin", name] }
+      return if system(*%w[cargo build --release --locked --quiet], *programs, "--manifest-path", manifest)
 
       raise Error, "bench/load does not build"
     end

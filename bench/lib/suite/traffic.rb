@@ -59,11 +59,13 @@ module Bench
     end
 
     def bulk_candidates
-      against("haproxy", "haproxy-splice", others: %w[haproxy-splice-1m haproxy-path nginx 1.2.4 bare direct])
+      against("haproxy", "haproxy-splice", "bare-splice", "bare-splice-1m",
+              others: %w[haproxy-splice-1m haproxy-path nginx 1.2.4 bare direct])
     end
 
     def bulk_goals
-      [goal(:cpu_us, 0.65, "haproxy-splice"), goal(:cpu_us, 0.4), goal(:rate, 1.3, least: true)]
+      [goal(:cpu_us, 0.65, "haproxy-splice"), goal(:cpu_us, 0.4), goal(:rate, 1.3, least: true),
+       goal(:cpu_us, 1.3, "bare-splice"), goal(:cpu_us, 1.3, "bare-splice-1m")]
     end
 
     def decisions
