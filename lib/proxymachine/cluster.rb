@@ -57,9 +57,6 @@ class ProxyMachine
     # @return [Array] [[descriptor, address, port]]
     def sockets = @engine.sockets + @engine.unused_sockets + @admin.sockets
 
-    # Another process goes on listening.
-    def hand_over = @engine.hand_over
-
     # Each worker counts its own connections.
     def stats = [0, 0, 0]
 
@@ -95,6 +92,7 @@ class ProxyMachine
     # If that fails, the process before goes on. Clients that have connected to a worker must not notice.
     def take_over
       @lifecycle.serving
+      @admin.receive_counts
     rescue StartError
       @children.retire
       raise

@@ -101,7 +101,8 @@ class ProxyMachine
     end
 
     # Starts the program once more, with this process's sockets.
-    # @param server [#sockets, #hand_over, #stats, #counts, #reached_upstreams]
+    # @param server [#sockets, #stats, #counts, #reached_upstreams]
+    # @yield once the new process serves, to hand over
     # @yieldreturn [Hash] see {PredecessorCounts#pass_on}
     # @return [Boolean] whether the new process serves
     def upgrade(server, &)

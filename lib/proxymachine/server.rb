@@ -125,9 +125,10 @@ class ProxyMachine
     def reached_upstreams = @upstreams.reached
 
     # Another process goes on after the next drain.
-    def hand_over
+    # @param keep_files [Boolean] whether the files of this process's Unix sockets are the other one's, too
+    def hand_over(keep_files: true)
       @upstreams.hand_over
-      @engine.hand_over
+      @engine.hand_over(keep_files)
     end
 
     # Whether the server runs.

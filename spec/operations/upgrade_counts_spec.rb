@@ -52,6 +52,21 @@ RSpec.describe "Counts after two upgrades:" do
     end
   end
 
+  it "workers without an admin keep no channel of a process that has ended" do
+    proxy = ProxyProcess.new("proxy { { :close => 'x' } }", args: ["-h", "127.0.0.1", "-p", "0", "--pidfile", pidfile],
+                                                            workers: 2)
+    allow(self).to receive(:proxy).and_return(proxy)
+    proxy.await(/Serving with 2 workers/)
+    sockets = Array.new(4) do |number|
+      before = File.read(pidfile).to_i
+      upgrade(before) if number.positive?
+      eventually { expect(alive?(before)).to be false } if number.positive?
+      eventually { expect(proxy.children(File.read(pidfile).to_i).size).to eq 2 }
+      ForeignSockets.count(File.read(pidfile).to_i)
+    end
+    expect(sockets.last).to be <= sockets.first
+  end
+
   def alive?(pid)
     Process.kill(0, pid) && true
   rescue Errno::ESRCH

@@ -187,10 +187,13 @@ impl Engine {
         self.unused_sockets.describe()
     }
 
-    /// `hand_over`: prepares the drain after an upgrade. Another process now accepts on the same sockets.
-    fn hand_over(&self) {
+    /// `hand_over(keep_files)`: prepares the drain of a process beside which another one accepts on the same sockets,
+    /// after an upgrade. With `keep_files` also the files of Unix sockets are the other one's.
+    fn hand_over(&self, keep_files: bool) {
         self.shutdown.hand_over();
-        self.each_listener(Listener::keep_file);
+        if keep_files {
+            self.each_listener(Listener::keep_file);
+        }
         // The new process answers at the admin address, so that the old one must not.
         self.admin.stop();
     }
@@ -351,7 +354,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("sockets", method!(Engine::sockets, 0))?;
     class.define_method("close_listeners", method!(Engine::close_listeners, 1))?;
     class.define_method("unused_sockets", method!(Engine::unused_sockets, 0))?;
-    class.define_method("hand_over", method!(Engine::hand_over, 0))?;
+    class.define_method("hand_over", method!(Engine::hand_over, 1))?;
     class.define_method("own_socket_files", method!(Engine::own_socket_files, 0))?;
     class.define_method("configure_blocks", method!(Engine::configure_blocks, 3))?;
     class.define_method("run", method!(Engine::run, 1))?;

@@ -3,7 +3,9 @@
 require "socket"
 require "tmpdir"
 require_relative "../admin"
+require_relative "../lifecycle/message"
 require_relative "../lifecycle/new_process"
+require_relative "admin_server"
 
 class ProxyMachine
   class Cluster
@@ -66,7 +68,7 @@ class ProxyMachine
         @pid = Lifecycle::NewProcess.fork do
           [ours, *channels].each(&:close)
           @engine.close_listeners(true)
-          serve(theirs)
+          AdminServer.new(@engine, @predecessor_counts, theirs).run(@directory, receives: @receives)
         end
         @channel = ours
       rescue SystemCallError => e
@@ -81,9 +83,18 @@ class ProxyMachine
         @address && !@pid
       end
 
+      # The cluster has taken over: the processes before tell their counts from now on.
+      def receive_counts
+        @receives = true
+        @address ? order("receive") : @predecessor_counts.close
+      end
+
       # Stops serving the address, because another cluster serves it now.
       # @return [Hash] see {Lifecycle::PredecessorCounts#pass_on}
-      def stop_serving = ask("stop") || {}
+      def stop_serving
+        @engine.hand_over(true) # This process has the address, too.
+        ask("stop") || {}
+      end
 
       # @return [String, nil] what the workers have counted; nil without an admin
       def counts = ask("counts")
@@ -103,8 +114,8 @@ class ProxyMachine
       def reap
         return unless @pid && Process.wait(@pid, Process::WNOHANG)
 
-        @channel.close
-        @channel = @pid = nil
+        close_channel
+        @pid = nil
       end
 
       # Ends the process.
@@ -115,38 +126,24 @@ class ProxyMachine
 
       private
 
-      def ask(word)
+      def order(word)
         @channel&.puts(word)
-        answer = @channel.gets if @channel&.wait_readable(COUNTS_TIMEOUT)
-        answer && Lifecycle::Message.parse(answer)
       rescue SystemCallError
         nil # The process has just ended. The cluster starts it again.
       end
 
-      # Serves until the cluster ends, which closes the channel.
-      def serve(channel)
-        Lifecycle::NewProcess.lead_group
-        %w[QUIT TERM INT HUP USR1 USR2].each { |signal| trap(signal, "IGNORE") }
-        trap("CHLD", "DEFAULT")
-        $0 = "proxymachine #{VERSION} - admin"
-        @engine.aggregate(@directory)
-        @predecessor_counts.receive do |_max, _total, counts|
-          counts.each { |process, json| @engine.carry_counts(process, json) }
-        end
-        while (word = channel.gets)
-          channel.puts(Lifecycle::Message.text(word.chomp == "stop" ? pass_on : @engine.counts))
-        end
+      # Returns the answer to an order; nil if there is none in time. A late one must not answer the next order.
+      def ask(word)
+        order(word)
+        answer = @channel.gets if @channel&.wait_readable(COUNTS_TIMEOUT)
+        answer ? Lifecycle::Message.parse(answer) : close_channel
       rescue SystemCallError
-        nil # The cluster has just ended.
-      rescue StandardError => e
-        Log.line :error, "Cannot show the admin: #{SafeInspect.message(e)}"
-      ensure
-        exit!(0)
+        close_channel
       end
 
-      def pass_on
-        @engine.stop_admin
-        @predecessor_counts.pass_on
+      # Ends the process, too, unless it stands still.
+      def close_channel
+        @channel = @channel&.close
       end
     end
   end

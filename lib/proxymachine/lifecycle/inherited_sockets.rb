@@ -72,12 +72,13 @@ class ProxyMachine
       private
 
       def read(inherited)
-        channels = inherited.fetch_values(:channel, :earlier).flatten.map { |fd| UNIXSocket.for_fd(fd) }
+        # A predecessor of an earlier version passes on no channels.
+        channels = [inherited.fetch(:channel), *inherited[:earlier]].map { |fd| UNIXSocket.for_fd(fd) }
         @channel, = channels.each { |channel| channel.close_on_exec = true }
         @counts = PredecessorCounts.new(channels)
         @sockets = inherited.fetch(:sockets)
         Predecessor.remember(inherited)
-        tickets = inherited[:tickets] # A predecessor of an earlier version sends none.
+        tickets = inherited[:tickets] # Nor these.
         @ticket_keys = TicketKeys.read(tickets) if tickets
         leave_parent if ENV["NOTIFY_SOCKET"]
       rescue StartError => e

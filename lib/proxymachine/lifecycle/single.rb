@@ -60,14 +60,12 @@ class ProxyMachine
         # The process before goes on. Clients that have connected in the meantime are served.
         @stopping = true
         @lifecycle.log(:error, "Cannot take over: #{SafeInspect.message(e)}.")
-        @server.hand_over
-        @server.drain("QUIT", MAX_FAST_SHUTDOWN_SECONDS)
+        @server.hand_over(keep_files: false)
+        @server.drain("QUIT", upgrade_timeout)
       end
 
       # @param stats [String] "current/most at once/total"
-      def show(stats)
-        @lifecycle.show("#{stats} cur/max/tot connections")
-      end
+      def show(stats) = @lifecycle.show("#{stats} cur/max/tot connections")
 
       # Refuses reloads and upgrades from now on.
       def stopping
@@ -76,9 +74,7 @@ class ProxyMachine
       end
 
       # @param reason [String]
-      def failed(reason)
-        @lifecycle.failed(reason)
-      end
+      def failed(reason) = @lifecycle.failed(reason)
 
       # Removes the traces of a process that does not serve any more.
       def ended = @lifecycle.ended(@server)
@@ -141,15 +137,19 @@ class ProxyMachine
         %i[threads admin].each { |name| @lifecycle.warn_if_fixed(name, running[name], wanted[name]) }
       end
 
-      def reopen
-        @lifecycle.reopen_logs { @server.reopen_logs }
-      end
+      def reopen = @lifecycle.reopen_logs { @server.reopen_logs }
 
       def upgrade
-        return unless @lifecycle.upgrade(@server) { predecessor_counts.pass_on }
+        has_succeeded = @lifecycle.upgrade(@server) do
+          @server.hand_over
+          predecessor_counts.pass_on
+        end
+        return unless has_succeeded
 
-        ProxyMachine.drain("USR2", ProxyMachine.configuration.settings.to_h[:upgrade_timeout])
+        ProxyMachine.drain("USR2", upgrade_timeout)
       end
+
+      def upgrade_timeout = ProxyMachine.configuration.settings.to_h[:upgrade_timeout]
 
       def predecessor_counts = @lifecycle.inherited.counts
     end

@@ -28,7 +28,7 @@ class ProxyMachine
       # @return [Process::Waiter, nil] waits for the new process; nil if that is not a child of this one
       attr_reader :waiter
 
-      # @param server [#sockets, #hand_over, #stats, #counts, #reached_upstreams] see Server
+      # @param server [#sockets, #stats, #counts, #reached_upstreams] see Server
       # @param predecessor_counts [PredecessorCounts]
       def initialize(server, predecessor_counts)
         @server = server
@@ -36,6 +36,7 @@ class ProxyMachine
       end
 
       # Starts the new process.
+      # @yield once the new process serves, to hand over
       # @yieldreturn [Hash] see {PredecessorCounts#pass_on}
       # @return [Integer] the id of the new process, which serves
       # @raise [Failed] if it does not serve
@@ -46,7 +47,6 @@ class ProxyMachine
         @predecessor_counts.lend { |earlier| start(theirs, tickets, earlier) }
         theirs.close # The channel must end when the new process ends.
         pid = wait_until_ready
-        @server.hand_over
         send_counts(@server, yield)
         pid
       rescue SystemCallError, ThreadError => e
