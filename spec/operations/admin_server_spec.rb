@@ -137,9 +137,11 @@ RSpec.describe "Admin server:" do
 
     it "is removed even if a block prevents a regular end" do
       proxy = ScriptedProxy.start(config)
-      connect(proxy).write("loop { begin; sleep; rescue Exception; puts 'no'; end }\n")
-      eventually { Admin.at(path, "/status.json").include?('"current":1') }
+      # The process ends without writing what Ruby holds for standard output.
+      connect(proxy).write("$stdout.sync = true; puts 'in'; loop { begin; sleep; rescue Exception; puts 'no'; end }\n")
+      eventually { proxy.stdout.include?("in\n") }
       proxy.signal("INT")
+      proxy.await(/Received INT signal/) # Two signals at once would be one.
       proxy.signal("INT")
       proxy.wait
       expect(proxy.stdout).to include "no\n"
