@@ -18,7 +18,7 @@ namespace :matrix do
     task(suite) { Matrix.report(Matrix.in_folder(suite)) }
   end
 
-  desc "Cross-build the precompiled gem for arm64, and try it on Debian 13 in QEMU (hours; not part of `rake matrix`)"
+  desc "Cross-build the precompiled gem for arm64, and try it on Debian 13 in QEMU (an hour; not part of `rake matrix`)"
   task :arm64 do
     obstacle = Arm64.missing and abort "rake matrix:arm64: #{obstacle}"
     folder = Arm64Folder.new

@@ -17,7 +17,7 @@ module Arm64
     "BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu" => "--sysroot=/usr/#{GNU} -I/usr/#{GNU}/include"
   }.freeze
   SPECS = %w[spec/unit spec/contract].freeze
-  # Seconds that a spec waits for an event. To start a Ruby takes seconds in QEMU.
+  # Seconds that a test waits for an event. To start a Ruby takes seconds in QEMU.
   DEADLINE = 200
 
   module_function
@@ -78,8 +78,8 @@ module Arm64
   def steps(gem, tests)
     { "installation" => "gem install --local --no-document --force tmp/engine/#{gem}",
       "demo" => "PROXYMACHINE_BIN=/usr/local/bin/proxymachine ruby bin/demo.rb --once",
-      "engine" => "cd ext/engine && for test in #{tests.join(" ")}; do ../../tmp/engine/$test || failed=1; done; " \
-                  "[ -z \"$failed\" ]",
+      "engine" => "export SPEC_DEADLINE=#{DEADLINE}; cd ext/engine && for test in #{tests.join(" ")}; " \
+                  "do ../../tmp/engine/$test || failed=1; done; [ -z \"$failed\" ]",
       "specs" => "SPEC_DEADLINE=#{DEADLINE} ruby -S rspec #{SPECS.join(" ")}" }
   end
 end

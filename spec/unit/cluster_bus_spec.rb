@@ -25,7 +25,7 @@ RSpec.describe ProxyMachine::Cluster::Bus do
     end
 
     def next
-      Timeout.timeout(10) { @received.pop }
+      Timeout.timeout(Eventually::DEADLINE) { @received.pop }
     end
 
     def crash

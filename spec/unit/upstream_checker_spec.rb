@@ -110,7 +110,7 @@ RSpec.describe ProxyMachine::Upstreams::Checker do
   it "leaves no thread when it is stopped" do
     own = -> { Thread.list.count { |thread| thread.name.to_s.start_with?("proxymachine") } }
     check("a:1", "b:2", check_timeout: 60) { sleep }
-    Timeout.timeout(10) { sleep 0.01 until own.call == 3 }
+    Timeout.timeout(Eventually::DEADLINE) { sleep 0.01 until own.call == 3 }
     @checker.stop.each { |thread| thread.join(5) }
     expect(own.call).to eq 0
     expect(@results).to be_empty

@@ -54,7 +54,9 @@ RSpec.describe ProxyMachine::Upstreams::Lister do
     described_class.load([listed])
     lists = Queue.new
     @lister = described_class.new(listed) { |servers| lists << servers }
-    expect(Timeout.timeout(10) { [lists.pop, lists.pop, lists.pop] }).to eq [["a:1", "b:2"], [], ["a:1"]]
+    expect(Timeout.timeout(Eventually::DEADLINE) do
+             [lists.pop, lists.pop, lists.pop]
+           end).to eq [["a:1", "b:2"], [], ["a:1"]]
     expect(@lines.size).to eq 1
   end
 end

@@ -24,15 +24,18 @@ pub use peers::{
 };
 pub use recorder::{Event, Recorder};
 
-/// Limit of a wait in a test. Only a defect takes that long.
-const GUARD: Duration = Duration::from_secs(20);
+/// Limit of a wait in a test. Only a defect takes that long. SPEC_DEADLINE sets more seconds for emulated processors.
+fn guard() -> Duration {
+    let seconds = std::env::var("SPEC_DEADLINE").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(20))
+}
 
 /// A duration longer than any test.
 pub const NEVER: Duration = Duration::from_secs(3600);
 
 /// Fails the test if `future` hangs.
 pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(GUARD, future).await {
+    match tokio::time::timeout(guard(), future).await {
         Ok(output) => output,
         Err(_) => panic!("timed out waiting for {what}"),
     }
