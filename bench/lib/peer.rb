@@ -65,4 +65,4 @@ module Bench
   end
 end
 
-%w[ours original haproxy nginx bare bare_splice direct ruby].each { |name| require_relative "peers/#{name}" }
+%w[ours original haproxy nginx bare direct ruby].each { |name| require_relative "peers/#{name}" }
